@@ -1,0 +1,55 @@
+// Command localkube is the control plane of the local cluster in one binary: etcd,
+// kube-apiserver, kube-controller-manager, kube-scheduler and kubelet, picked by the
+// first argument as busybox does. The launcher (dlagent_local) starts one process each.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/component-base/cli"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
+	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
+
+	"context"
+
+	// Metrics and client certificates of the components register themselves.
+	_ "k8s.io/component-base/logs/json/register"
+	_ "k8s.io/component-base/metrics/prometheus/clientgo"
+	_ "k8s.io/component-base/metrics/prometheus/version"
+)
+
+// components maps a name to the constructor of its command. Only the one asked for is
+// constructed: each sets the process's signal handler and panics on the second.
+var components = map[string]func() *cobra.Command{
+	"kube-apiserver":          apiserver.NewAPIServerCommand,
+	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
+	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
+	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		usage()
+	}
+	name := os.Args[1]
+	os.Args = append([]string{name}, os.Args[2:]...)
+	if name == "etcd" {
+		etcdmain.Main(os.Args)
+		return
+	}
+	construct, ok := components[name]
+	if !ok {
+		usage()
+	}
+	os.Exit(cli.Run(construct()))
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: localkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet [flags]")
+	os.Exit(2)
+}

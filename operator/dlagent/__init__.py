@@ -1,0 +1,1 @@
+"""The DLAgent operator: deep-learning agents on Triton under a latency promise."""
