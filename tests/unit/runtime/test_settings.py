@@ -1,0 +1,79 @@
+"""Settings: defaults, refusals with the field's path."""
+
+from pathlib import Path
+
+import pytest
+
+from dlagent.runtime.settings import AccessMode, SettingsError, load_settings, parse_settings
+
+SMALLEST = """
+builder: {image: "builder:1"}
+runtimes:
+  triton: {image: "triton:1", target: {tritonVersion: "24.10"}}
+"""
+
+
+def test_the_smallest_settings_have_safe_defaults() -> None:
+    settings = parse_settings(SMALLEST)
+    assert settings.builder.allowed_schemes == ["pvc"]
+    assert settings.runtimes["triton"].target.accelerator == "cpu"
+    assert settings.artifacts.access_modes == [AccessMode.READ_WRITE_MANY]
+    assert settings.resync_seconds == 600
+    assert settings.watch.namespaces == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param("a: [", "not valid YAML", id="text that is not YAML"),
+        pytest.param("- a", "must be a YAML mapping", id="a list"),
+        pytest.param("{}", "builder: Field required", id="an empty mapping names what is missing"),
+        pytest.param(SMALLEST + "drian: {}", "drian: unknown key", id="a misspelt section"),
+        pytest.param(
+            SMALLEST + "drain: {sleepSecond: 1}",
+            "drain.sleepSecond: unknown key",
+            id="a misspelt key of a section",
+        ),
+        pytest.param(
+            SMALLEST.replace('{image: "builder:1"}', "{image: ''}"),
+            "builder.image: String should have at least 1 character",
+            id="an empty image",
+        ),
+        pytest.param(
+            SMALLEST.replace('{tritonVersion: "24.10"}', "{}"),
+            "runtimes.triton.target.tritonVersion: Field required",
+            id="a runtime without what it is built for",
+        ),
+        pytest.param(
+            SMALLEST + "concurrency: {workers: 0}",
+            "concurrency.workers: Input should be greater than or equal to 1",
+            id="no workers",
+        ),
+        pytest.param(
+            SMALLEST + "lease: {durationSeconds: 5}",
+            "lease: Value error, retryPeriodSeconds must be below renewDeadlineSeconds",
+            id="a lease that expires before its holder gives up",
+        ),
+        pytest.param(
+            SMALLEST + "logging: {format: xml}",
+            "logging.format: Input should be 'json' or 'text'",
+            id="a log format that does not exist",
+        ),
+    ],
+)
+def test_bad_settings_are_refused_with_the_path(text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_settings(text)
+    assert complaint in str(caught.value)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml"):
+        load_settings(tmp_path / "nowhere.yaml")
+
+
+def test_a_mistake_in_a_file_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"settings\.yaml"):
+        load_settings(path)
