@@ -1,0 +1,1 @@
+"""The decision about an agent's build Job: start, wait, record, try again."""

@@ -1,0 +1,22 @@
+"""What can go wrong outside, as the reconcilers know it: adapters raise these, reconcilers catch them."""
+
+
+class ClusterError(Exception):
+    """A request that the cluster refused or did not answer.
+
+    `status` is the HTTP status, None where no answer came (refused connection, time-out): then
+    the write may or may not have happened.
+    """
+
+    def __init__(self, status: int | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def conflict(self) -> bool:
+        """True where the write was based on an object that has changed since (409)."""
+        return self.status == 409
+
+
+class PodUnreachable(Exception):
+    """A serving pod gave no answer, so that nothing is known about it yet."""

@@ -1,0 +1,91 @@
+"""What the reconcilers need from outside. Adapters and the runtime fit by shape, not by import.
+
+All methods of `ClusterWriter` raise `dlagent.domain.status.errors.ClusterError` where the cluster
+refuses or does not answer.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from dlagent.domain.artifact.selfcheck import SelfCheck
+
+# A Kubernetes object as JSON. Whoever reads one from the cache must not change it.
+Object = dict[str, Any]
+
+
+class Key(NamedTuple):
+    """Names a DLAgent: the unit of reconciling."""
+
+    namespace: str
+    name: str
+
+
+class ClusterReader(Protocol):
+    """The cache: what the watches have shown last. Kinds are Kubernetes kinds ("Deployment")."""
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None: ...
+
+    def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Object]:
+        """All objects of the namespace that carry all of `labels`."""
+        ...
+
+
+class ClusterWriter(Protocol):
+    """Requests that change the cluster. Each returns the object as the apiserver stored it."""
+
+    async def apply(self, obj: Object) -> Object:
+        """Server-side apply, forced, as manager dlagent-operator."""
+        ...
+
+    async def apply_status(self, obj: Object) -> Object:
+        """Server-side apply, forced, of a DLAgent's complete status.
+
+        `obj` holds apiVersion, kind, status, and of the metadata name, namespace and the
+        resourceVersion that the status was decided on: a conflict (409) where it is not current.
+        """
+        ...
+
+    async def scale(self, partial: Object) -> Object:
+        """Server-side apply, forced, as manager dlagent-scaler.
+
+        `partial` is a Deployment with nothing but name, namespace, uid, one annotation and
+        spec.replicas. Does nothing where the live object (read, not cached) has them already.
+        """
+        ...
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Delete in the background (propagationPolicy: Background; a Job's pods go as well).
+
+        Preconditioned on the uid; an object that is gone already is no error.
+        """
+        ...
+
+    async def emit(self, agent: Object, type_: str, reason: str, message: str) -> None:
+        """Record an Event of type Normal or Warning about the DLAgent."""
+        ...
+
+
+class BuildLogs(Protocol):
+    """Output of build pods."""
+
+    async def last_line(self, namespace: str, pod: str) -> str | None:
+        """The last line the pod has written; None where there is none or it cannot be read."""
+        ...
+
+
+class Inference(Protocol):
+    """Questions to serving pods."""
+
+    async def self_check(self, pod_ip: str, agent: str, check: SelfCheck) -> str | None:
+        """Ask the golden input; None where the golden output came back, else what differs.
+
+        Raises dlagent.domain.status.errors.PodUnreachable where no answer came.
+        """
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time, with its zone (UTC)."""
+        ...
