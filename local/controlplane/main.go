@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -15,7 +16,8 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
-	"context"
+	"dlagent.io/localkube/ownership"
+	"dlagent.io/localkube/processruntime"
 
 	// Metrics and client certificates of the components register themselves.
 	_ "k8s.io/component-base/logs/json/register"
@@ -29,7 +31,8 @@ var components = map[string]func() *cobra.Command{
 	"kube-apiserver":          apiserver.NewAPIServerCommand,
 	"kube-controller-manager": controllermanager.NewControllerManagerCommand,
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
-	"kubelet":                 func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+	"kubelet":                 newKubelet,
+	"process-runtime":         processruntime.NewCommand,
 }
 
 func main() {
@@ -49,7 +52,14 @@ func main() {
 	os.Exit(cli.Run(construct()))
 }
 
+func newKubelet() *cobra.Command {
+	if err := ownership.IgnoreChown(); err != nil {
+		fmt.Fprintln(os.Stderr, "kubelet: files keep their owner:", err)
+	}
+	return kubelet.NewKubeletCommand(context.Background())
+}
+
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: localkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet [flags]")
+	fmt.Fprintln(os.Stderr, "usage: localkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|process-runtime [flags]")
 	os.Exit(2)
 }
