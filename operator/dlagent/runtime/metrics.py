@@ -1,0 +1,116 @@
+"""The operator's own metrics, by the conventions of Prometheus.
+
+One `Metrics` a process, with a registry of its own, so that tests can have several. The queue
+reports to it as `queue.QueueObserver`; `server` renders it.
+"""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._reconcile = Histogram(
+            "dlagent_reconcile_duration_seconds",
+            "Time that a reconcile of one agent took.",
+            ["result"],
+            buckets=_DURATIONS,
+            registry=self.registry,
+        )
+        self._wait = Histogram(
+            "dlagent_queue_wait_seconds",
+            "Time that an agent waited in the queue for a worker.",
+            buckets=_DURATIONS,
+            registry=self.registry,
+        )
+        self._retries = Counter(
+            "dlagent_reconcile_retries_total",
+            "Reconciles that failed and were queued again.",
+            registry=self.registry,
+        )
+        self._requests = Counter(
+            "dlagent_api_requests_total",
+            "Requests to the apiserver but for watches, by verb, kind and HTTP status (0: none).",
+            ["verb", "kind", "status"],
+            registry=self.registry,
+        )
+        self._ghosts = Counter(
+            "dlagent_cache_ghosts_total",
+            "Objects whose deletion no watch reported, found by a list.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._events = Counter(
+            "dlagent_watch_events_total", "Events of the watches.", ["kind"], registry=self.registry
+        )
+        self.leader = Gauge("dlagent_leader", "1 while this process leads.", registry=self.registry)
+
+    def started(self, waited_seconds: float) -> None:
+        """A worker took an agent from the queue."""
+        self._wait.observe(waited_seconds)
+
+    def finished(self, duration_seconds: float, result: str) -> None:
+        """A reconcile ended: success, error or cancelled."""
+        self._reconcile.labels(result).observe(duration_seconds)
+        if result == "error":
+            self._retries.inc()
+
+    def requested(self, verb: str, kind: str, status: int) -> None:
+        """The apiserver answered a request; status 0: it did not."""
+        self._requests.labels(verb, kind, str(status)).inc()
+
+    def ghosts(self, kind: str, count: int) -> None:
+        self._ghosts.labels(kind).inc(count)
+
+    def watched(self, kind: str) -> None:
+        """A watch brought an event."""
+        self._events.labels(kind).inc()
+
+    def observe(self, name: str, help_: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is scraped."""
+        self.registry.register(_Read(name, help_, read))
+
+    def observe_by_kind(self, name: str, help_: str, read: Callable[[], dict[str, float]]) -> None:
+        """A gauge with the label kind that is read when it is scraped."""
+        self.registry.register(_ReadByKind(name, help_, read))
+
+    def render(self) -> bytes:
+        """The text format."""
+        return generate_latest(self.registry)
+
+
+class _Read(Collector):
+    def __init__(self, name: str, help_: str, read: Callable[[], float]) -> None:
+        self._name, self._help, self._read = name, help_, read
+
+    def describe(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily(self._name, self._help)]
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(self._name, self._help, value=self._read())
+
+
+class _ReadByKind(Collector):
+    def __init__(self, name: str, help_: str, read: Callable[[], dict[str, float]]) -> None:
+        self._name, self._help, self._read = name, help_, read
+
+    def describe(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily(self._name, self._help, labels=["kind"])]
+
+    def collect(self) -> Iterable[Metric]:
+        family = GaugeMetricFamily(self._name, self._help, labels=["kind"])
+        for kind, value in sorted(self._read().items()):
+            family.add_metric([kind], value)
+        yield family

@@ -1,0 +1,58 @@
+"""Probes and metrics, asked over a real socket."""
+
+import asyncio
+
+import aiohttp
+
+from dlagent.runtime.metrics import Metrics
+from dlagent.runtime.server import Server
+
+
+def ask(metrics: Metrics, not_ready: str | None) -> dict[str, tuple[int, str]]:
+    async def main() -> dict[str, tuple[int, str]]:
+        server = Server(metrics, lambda: not_ready, "127.0.0.1", 0)
+        port = await server.start()
+        answers = {}
+        async with aiohttp.ClientSession() as session:
+            for path in ("metrics", "healthz", "readyz"):
+                async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
+                    answers[path] = (answer.status, await answer.text())
+        await server.stop()
+        return answers
+
+    return asyncio.run(main())
+
+
+def test_an_operator_that_is_not_ready_is_healthy_and_says_why() -> None:
+    answers = ask(Metrics(), "waiting for the first list of Pod")
+    assert answers["healthz"] == (200, "ok")
+    assert answers["readyz"] == (503, "waiting for the first list of Pod")
+
+
+def test_an_operator_that_is_ready_says_ok() -> None:
+    assert ask(Metrics(), None)["readyz"] == (200, "ok")
+
+
+def test_metrics_are_named_by_the_conventions() -> None:
+    metrics = Metrics()
+    metrics.started(0.2)
+    metrics.finished(0.3, "success")
+    metrics.finished(0.3, "error")
+    metrics.requested("apply", "Deployment", 409)
+    metrics.ghosts("Pod", 2)
+    metrics.watched("Pod")
+    metrics.observe("dlagent_queue_depth", "Agents that wait.", lambda: 3.0)
+    metrics.observe_by_kind("dlagent_cache_objects", "Objects.", lambda: {"Pod": 4.0})
+    text = ask(metrics, None)["metrics"][1]
+    for line in (
+        'dlagent_reconcile_duration_seconds_count{result="success"} 1.0',
+        "dlagent_queue_wait_seconds_count 1.0",
+        "dlagent_reconcile_retries_total 1.0",
+        'dlagent_api_requests_total{kind="Deployment",status="409",verb="apply"} 1.0',
+        'dlagent_cache_ghosts_total{kind="Pod"} 2.0',
+        'dlagent_watch_events_total{kind="Pod"} 1.0',
+        "dlagent_queue_depth 3.0",
+        'dlagent_cache_objects{kind="Pod"} 4.0',
+        "process_resident_memory_bytes",
+    ):
+        assert line in text
