@@ -1,0 +1,137 @@
+"""What is built, and the two names that follow from it: the artifact's key and the build's id.
+
+The reconciler makes a `BuildRequest` from a spec and hands it to the build Job; the Job derives the
+key from the request and the digest of the source that it read, and so can the reconciler where the
+digest is known. Equal keys mean equal artifacts: whatever decides an artifact's content is in the
+key, and nothing else is.
+"""
+
+import decimal
+import hashlib
+import json
+from typing import Any
+
+from pydantic import Field
+
+from dlagent.api.types import ActStep, ApiModel, DLAgentSpec, ModelFormat, PerceiveStep, Tensor
+
+# Raised only when the same inputs would give an artifact of another kind.
+RECIPE_VERSION = 1
+
+_FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
+
+
+class Target(ApiModel):
+    """What an artifact is built for, from the runtime profile in the operator's settings."""
+
+    triton_version: str
+    accelerator: str
+
+
+class BuildRequest(ApiModel):
+    """All that the build Job needs to know; it travels as JSON in DLAGENT_BUILD_REQUEST."""
+
+    source_uri: str
+    source_sha256: str | None = None
+    format: ModelFormat | None = None
+    inputs: list[Tensor] | None = None
+    outputs: list[Tensor] | None = None
+    perceive: list[PerceiveStep] = Field(default_factory=list)
+    act: list[ActStep] = Field(default_factory=list)
+    target: Target
+    max_source_bytes: int
+
+
+def build_request(
+    spec: DLAgentSpec, source_sha256: str | None, target: Target, max_source_bytes: int
+) -> BuildRequest:
+    """The request for a spec; `source_sha256` is the digest to insist on, if one is known."""
+    model = spec.model
+    return BuildRequest(
+        source_uri=model.source.uri,
+        source_sha256=source_sha256,
+        format=model.format,
+        inputs=model.inputs,
+        outputs=model.outputs,
+        perceive=list(spec.perceive or []),
+        act=list(spec.act or []),
+        target=target,
+        max_source_bytes=max_source_bytes,
+    )
+
+
+def effective_format(request: BuildRequest) -> ModelFormat | None:
+    """The format given, else the one that the URI's suffix names; None where neither does."""
+    if request.format is not None:
+        return request.format
+    path = request.source_uri.lower()
+    return next((kind for suffix, kind in _FORMAT_OF_SUFFIX.items() if path.endswith(suffix)), None)
+
+
+def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
+    """What decides an artifact's content, as plain JSON; kept in the manifest to explain a key."""
+    return {
+        "recipeVersion": RECIPE_VERSION,
+        "sourceSha256": source_sha256,
+        "format": effective_format(request),
+        "inputs": _plain(request.inputs),
+        "outputs": _plain(request.outputs),
+        "perceive": [_canonical_step(step) for step in request.perceive],
+        "act": [_canonical_step(step) for step in request.act],
+        "target": request.target.model_dump(mode="json", by_alias=True),
+    }
+
+
+def artifact_key(request: BuildRequest, source_sha256: str) -> str:
+    """The artifact's name in the store: 64 hexadecimal digits."""
+    return _digest(key_inputs(request, source_sha256))
+
+
+def build_id(request: BuildRequest, retry: str | None) -> str:
+    """The name of the build itself: 16 hexadecimal digits.
+
+    It differs from the key in that it is known before the source was read, so it covers the URI,
+    and the value of the retry annotation, by which a person asks for another try. The size limit
+    is left out: raising it for all must not build everything again.
+    """
+    digest_or_uri = key_inputs(request, request.source_sha256 or "")
+    return _digest(digest_or_uri | {"uri": request.source_uri, "retry": retry})[:16]
+
+
+def canonical_json(value: object) -> str:
+    """JSON that is equal where the values are equal: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def canonical_decimal(value: str | int) -> str:
+    """One text for one number: "0.5", "0.50" and ".5" are the same."""
+    number = decimal.Decimal(value)
+    if number.is_zero():
+        return "0"
+    # The default context would round to 28 digits and so make different numbers the same.
+    context = decimal.Context(
+        prec=len(str(value)) + 1, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX
+    )
+    return str(number.normalize(context))
+
+
+def _canonical_step(step: PerceiveStep | ActStep) -> dict[str, Any]:
+    plain: dict[str, Any] = step.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if "scale" in plain:
+        plain["scale"]["multiply"] = canonical_decimal(plain["scale"]["multiply"])
+    if "normalize" in plain:
+        numbers = plain["normalize"]
+        plain["normalize"] = {
+            name: [canonical_decimal(value) for value in numbers[name]] for name in ("mean", "std")
+        }
+    return plain
+
+
+def _plain(tensors: list[Tensor] | None) -> list[Any] | None:
+    if tensors is None:
+        return None
+    return [tensor.model_dump(mode="json", by_alias=True) for tensor in tensors]
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

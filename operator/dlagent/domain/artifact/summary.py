@@ -1,0 +1,153 @@
+"""The result of a build as its termination message, which is how the operator learns of it.
+
+kubelet keeps 4096 bytes of the message, so `Summary.to_message` leaves out what can be spared
+until it fits; what the operator needs to serve the artifact (interface, tau, a self-check) is
+never cut into something false.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field, ValidationError
+
+from dlagent.api.types import ApiModel
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.manifest import Manifest
+from dlagent.domain.artifact.selfcheck import SelfCheck
+
+MESSAGE_BYTES = 4095
+_SENTENCE_CHARACTERS = 1000
+
+EXIT_OK = 0
+EXIT_TERMINAL = 3  # trying again cannot help
+EXIT_TRANSIENT = 4
+
+
+class Outcome(StrEnum):
+    PUBLISHED = "Published"
+    CACHED = "Cached"
+    FAILED = "Failed"
+
+
+class FailureReason(StrEnum):
+    """Why a build failed; a closed list, since conditions are made of it."""
+
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    DIGEST_MISMATCH = "DigestMismatch"
+    SOURCE_TOO_LARGE = "SourceTooLarge"
+    INVALID_MODEL = "InvalidModel"
+    UNSUPPORTED_OPERATOR = "UnsupportedOperator"
+    PICKLE_REFUSED = "PickleRefused"
+    SHAPE_MISMATCH = "ShapeMismatch"
+    PARITY_FAILED = "ParityFailed"
+    INVALID_PATH = "InvalidPath"
+    NO_SPACE = "NoSpace"
+    INTERNAL = "Internal"
+
+
+_TRANSIENT = {FailureReason.SOURCE_UNAVAILABLE, FailureReason.NO_SPACE, FailureReason.INTERNAL}
+
+
+class Summary(ApiModel):
+    """What a build says at its end. All below `message` is None where it failed too early."""
+
+    outcome: Outcome
+    reason: FailureReason | None = None
+    message: str
+    key: str | None = None
+    source_sha256: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    size_bytes: int | None = None
+    interface: ModelInterface | None = None
+    tau: list[TauPoint] = Field(default_factory=list)
+    self_check: SelfCheck | None = None
+
+    def exit_code(self) -> int:
+        """The build's exit code: the Job tries again only what may turn out better."""
+        if self.outcome != Outcome.FAILED:
+            return EXIT_OK
+        return EXIT_TRANSIENT if self.reason in _TRANSIENT else EXIT_TERMINAL
+
+    def to_message(self) -> str:
+        """JSON of at most MESSAGE_BYTES bytes.
+
+        First sentences are cut, then golden values, then points of tau and golden outputs. An
+        artifact whose tensors alone do not fit is reported as failed: half an interface could not
+        be served.
+        """
+        for candidate in self._ever_shorter():
+            text = candidate.model_dump_json(by_alias=True, exclude_none=True)
+            if len(text.encode()) <= MESSAGE_BYTES:
+                return text
+        # A digest and a bounded sentence: this always fits.
+        return failed(
+            FailureReason.INVALID_MODEL,
+            "publish: the model has too many inputs and outputs, or too long names, to be served:"
+            " their names and shapes must fit into 4 KB",
+            source_sha256=self.source_sha256,
+        ).model_dump_json(by_alias=True, exclude_none=True)
+
+    def _ever_shorter(self) -> "list[Summary]":
+        steps = [self._with_sentences_of(_SENTENCE_CHARACTERS), self._with_sentences_of(200)]
+        if self.self_check is None:
+            return steps
+        shortest = steps[-1]
+        for length in (16, 8, 2, 1):
+            check = _shorten(self.self_check, length)
+            steps.append(shortest.model_copy(update={"self_check": check}))
+        few = self.tau[:1] + self.tau[-1:] if len(self.tau) > 2 else self.tau
+        check = _shorten(self.self_check, 1, outputs=1)
+        steps.append(shortest.model_copy(update={"tau": few, "self_check": check}))
+        return steps
+
+    def _with_sentences_of(self, characters: int) -> "Summary":
+        if len(_escaped(self.message)) <= characters:
+            return self
+        kept = self.message
+        while len(_escaped(kept)) > characters:
+            kept = kept[: len(kept) * 3 // 4]
+        return self.model_copy(update={"message": kept + "..."})
+
+
+def failed(reason: FailureReason, message: str, source_sha256: str | None = None) -> Summary:
+    """The summary of a build that made nothing."""
+    return Summary(
+        outcome=Outcome.FAILED, reason=reason, message=message, source_sha256=source_sha256
+    )
+
+
+def of_manifest(manifest: Manifest, outcome: Outcome, message: str, source_sha256: str) -> Summary:
+    """The summary of a build that ended with this artifact."""
+    return Summary(
+        outcome=outcome,
+        message=message,
+        key=manifest.key,
+        source_sha256=source_sha256,
+        engine=manifest.engine,
+        precision=manifest.precision,
+        size_bytes=manifest.size_bytes(),
+        interface=manifest.interface,
+        tau=manifest.tau,
+        self_check=manifest.self_check,
+    )
+
+
+def parse_summary(text: str) -> Summary | None:
+    """The summary in a termination message; None where it holds none (a crash's last words)."""
+    try:
+        return Summary.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _shorten(check: SelfCheck, length: int, outputs: int | None = None) -> SelfCheck:
+    kept = [
+        output.model_copy(update={"head": output.head[:length]})
+        for output in check.outputs[:outputs]
+    ]
+    return check.model_copy(update={"outputs": kept})
+
+
+def _escaped(text: str) -> bytes:
+    """As pydantic writes it: control characters and quotes take more than one byte."""
+    return Summary(outcome=Outcome.FAILED, message=text).model_dump_json().encode()

@@ -1,0 +1,102 @@
+"""config.pbtxt: how Triton is to serve an artifact, chosen from what was measured and promised.
+
+A pure function of (interface, tau, serving fields, SLO): a new SLO is a roll-out, never a build.
+The text comes from Triton's own protobuf message, never from a template.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
+
+from dlagent.api.types import Serving, Slo, Tensor
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+
+ENGINE = "ONNXRuntime"
+_BACKENDS = {ENGINE: "onnxruntime"}
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """How one replica serves. `max_batch_size` 0 is Triton's word for a model without batches.
+
+    `note` says, for a person, where the promise cannot be kept by any choice.
+    """
+
+    max_batch_size: int
+    batch_delay_microseconds: int
+    instances: int
+    accelerated: bool = False
+    note: str | None = None
+
+
+def serving_plan(tau: Sequence[TauPoint], serving: Serving, slo: Slo, batched: bool) -> ServingPlan:
+    """What the spec says, and where it is silent, what was measured.
+
+    The batch size is the largest measured one of which a request survives the worst ordinary case
+    within the threshold: it waits for the delay, then for a batch that is running, then for its
+    own: delay + 2 tau(b) <= threshold. Where none fits, batches of one, and a note.
+
+    The delay is 0: Triton gathers what waits while an instance is busy, so load makes batches by
+    itself, and a delay would be paid by every lone request. One instance: tau was measured on one
+    thread, and what more instances give depends on the cores that the pod is given.
+    """
+    instances = serving.instances_per_replica or 1
+    accelerated = serving.accelerator is not None
+    if not batched:
+        return ServingPlan(0, 0, instances, accelerated, _note(tau, slo, 0))
+    delay = serving.batch_delay_microseconds or 0
+    size = serving.max_batch_size or _largest_batch(tau, slo, delay)
+    return ServingPlan(size, delay, instances, accelerated, _note(tau, slo, delay))
+
+
+def _largest_batch(tau: Sequence[TauPoint], slo: Slo, delay_microseconds: int) -> int:
+    return max((p.batch for p in tau if _fits(p, slo, delay_microseconds)), default=1)
+
+
+def _fits(point: TauPoint, slo: Slo, delay_microseconds: int) -> bool:
+    worst = 2 * point.milliseconds + delay_microseconds / 1000
+    return worst <= slo.latency.threshold_milliseconds
+
+
+def _note(tau: Sequence[TauPoint], slo: Slo, delay_microseconds: int) -> str | None:
+    if not tau or any(_fits(point, slo, delay_microseconds) for point in tau):
+        return None
+    fastest = min(tau, key=lambda point: point.batch)
+    return (
+        f"one batch of {fastest.batch} was measured at {fastest.milliseconds:.1f} ms: a request that"
+        f" waits for another cannot be answered within {slo.latency.threshold_milliseconds} ms"
+    )
+
+
+def render_config(interface: ModelInterface, plan: ServingPlan, engine: str) -> str:
+    """The text of config.pbtxt, without `name:`, so that the folder names the model."""
+    config = model_config_pb2.ModelConfig()
+    config.backend = _BACKENDS[engine]
+    config.max_batch_size = plan.max_batch_size
+    for tensor in interface.inputs:
+        _describe(config.input.add(), tensor)
+    for tensor in interface.outputs:
+        _describe(config.output.add(), tensor)
+    if plan.max_batch_size > 1:
+        # Bare: with a queue time-out, a priority or a queue size Triton stalls lone requests.
+        config.dynamic_batching.SetInParent()
+        config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
+    group = config.instance_group.add()
+    group.count = plan.instances
+    if plan.accelerated:
+        group.kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
+    else:
+        group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
+        # As tau was measured; more cores are used by more instances.
+        config.parameters["intra_op_thread_count"].string_value = "1"
+        config.parameters["inter_op_thread_count"].string_value = "1"
+    text: str = text_format.MessageToString(config)
+    return text
+
+
+def _describe(message: "model_config_pb2.ModelInput", tensor: Tensor) -> None:
+    message.name = tensor.name
+    message.data_type = model_config_pb2.DataType.Value(f"TYPE_{tensor.data_type}")
+    message.dims.extend(tensor.shape)

@@ -1,0 +1,160 @@
+"""The key changes with each input that matters and with nothing else."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from dlagent.api.types import DLAgentSpec
+from dlagent.domain.artifact.request import (
+    BuildRequest,
+    Target,
+    artifact_key,
+    build_id,
+    build_request,
+    canonical_decimal,
+    canonical_json,
+    effective_format,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+DIGEST = "a" * 64
+BASE: dict[str, Any] = {
+    "sourceUri": "pvc://models/net.onnx",
+    "inputs": [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}],
+    "outputs": [{"name": "logits", "dataType": "FP32", "shape": [10]}],
+    "perceive": [{"scale": {"multiply": "0.5"}}, {"normalize": {"mean": ["0.1"], "std": ["2"]}}],
+    "act": [{"softmax": {}}, {"topK": {"k": 3}}],
+    "target": {"tritonVersion": "24.10", "accelerator": "cpu"},
+    "maxSourceBytes": 1000,
+}
+
+
+def request(**changes: Any) -> BuildRequest:
+    return BuildRequest.model_validate(BASE | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"format": "ExportedProgram"}, id="another format"),
+        pytest.param({"inputs": None}, id="inputs not declared"),
+        pytest.param(
+            {"inputs": [{"name": "image", "dataType": "FP32", "shape": [28, 28]}]},
+            id="another type of an input",
+        ),
+        pytest.param({"outputs": None}, id="outputs not declared"),
+        pytest.param({"perceive": []}, id="no perceive"),
+        pytest.param({"perceive": BASE["perceive"][::-1]}, id="perceive in another order"),
+        pytest.param(
+            {"perceive": [{"scale": {"multiply": "0.51"}}, BASE["perceive"][1]]},
+            id="another number in a step",
+        ),
+        pytest.param({"act": [{"softmax": {}}]}, id="one act step fewer"),
+        pytest.param({"act": [{"softmax": {}}, {"topK": {"k": 4}}]}, id="another k"),
+        pytest.param(
+            {"target": {"tritonVersion": "25.01", "accelerator": "cpu"}}, id="another Triton"
+        ),
+        pytest.param(
+            {"target": {"tritonVersion": "24.10", "accelerator": "gpu"}}, id="another accelerator"
+        ),
+    ],
+)
+def test_the_key_changes_with(changes: dict[str, Any]) -> None:
+    assert artifact_key(request(), DIGEST) != artifact_key(request(**changes), DIGEST)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"sourceUri": "pvc://other/copy.onnx"}, id="where the source lies"),
+        pytest.param({"sourceSha256": DIGEST}, id="whether a digest was asked for"),
+        pytest.param({"maxSourceBytes": 5}, id="the size limit"),
+        pytest.param({"format": "ONNX"}, id="a format that the suffix names as well"),
+        pytest.param(
+            {
+                "perceive": [
+                    {"scale": {"multiply": "0.50"}},
+                    {"normalize": {"mean": [".10"], "std": [2]}},
+                ]
+            },
+            id="another way to write the same numbers",
+        ),
+        pytest.param({"unknown": 1}, id="a field of a newer version"),
+    ],
+)
+def test_the_key_does_not_change_with(changes: dict[str, Any]) -> None:
+    assert artifact_key(request(), DIGEST) == artifact_key(request(**changes), DIGEST)
+
+
+def test_the_key_changes_with_the_digest_of_the_source() -> None:
+    assert artifact_key(request(), DIGEST) != artifact_key(request(), "b" * 64)
+    assert 64 == len(artifact_key(request(), DIGEST))
+
+
+@given(name=st.text(min_size=1, max_size=20), threshold=st.integers(1, 10_000))
+def test_the_key_knows_neither_the_agents_promise_nor_its_serving_fields(
+    name: str, threshold: int
+) -> None:
+    spec = {
+        "model": {"source": {"uri": "pvc://models/net.onnx"}},
+        "slo": {"latency": {"thresholdMilliseconds": threshold}},
+        "serving": {"runtime": name, "maxBatchSize": threshold},
+    }
+    plain = {
+        "model": {"source": {"uri": "pvc://models/net.onnx"}},
+        "slo": {"latency": {"thresholdMilliseconds": 7}},
+    }
+    target = Target(triton_version="24.10", accelerator="cpu")
+
+    def key(raw: dict[str, Any]) -> str:
+        made = build_request(DLAgentSpec.model_validate(raw), None, target, 10)
+        return artifact_key(made, DIGEST)
+
+    assert key(plain) == key(spec)
+
+
+@pytest.mark.parametrize(
+    ("changes", "retry"),
+    [
+        pytest.param({"sourceUri": "pvc://other/copy.onnx"}, None, id="another place"),
+        pytest.param({"sourceSha256": DIGEST}, None, id="a digest to insist on"),
+        pytest.param({"act": []}, None, id="what decides the key"),
+        pytest.param({}, "again", id="a retry asked for"),
+    ],
+)
+def test_the_build_id_changes_with(changes: dict[str, Any], retry: str | None) -> None:
+    assert build_id(request(), None) != build_id(request(**changes), retry)
+
+
+def test_the_build_id_is_short_and_does_not_know_the_size_limit() -> None:
+    assert 16 == len(build_id(request(), None))
+    assert build_id(request(), None) == build_id(request(maxSourceBytes=5), None)
+
+
+@pytest.mark.parametrize(
+    ("uri", "given_format", "expected"),
+    [
+        pytest.param("pvc://c/net.onnx", None, "ONNX", id="from the suffix"),
+        pytest.param("pvc://c/NET.PT2", None, "ExportedProgram", id="in any case"),
+        pytest.param("pvc://c/net.bin", "ONNX", "ONNX", id="as given"),
+        pytest.param("pvc://c/net.onnx", "ExportedProgram", "ExportedProgram", id="given wins"),
+        pytest.param("pvc://c/net", None, None, id="not known"),
+    ],
+)
+def test_the_format_is_found(uri: str, given_format: str | None, expected: str | None) -> None:
+    assert expected == effective_format(request(sourceUri=uri, format=given_format))
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=12), st.integers(0, 40))
+def test_equal_decimals_have_one_text_and_unequal_ones_do_not(number: Decimal, zeros: int) -> None:
+    text = f"{number:f}"
+    padded = text + "0" * zeros
+
+    assert canonical_decimal(text) == canonical_decimal(padded)
+    assert canonical_decimal(text) != canonical_decimal(padded + "1")
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical_json({"a": 1, "b": [2]}) == canonical_json({"b": [2], "a": 1})
+    assert '{"a":"\\u00e9"}' == canonical_json({"a": "é"})

@@ -1,0 +1,121 @@
+"""The plan follows from tau and the promise; the config is what Triton's own message says."""
+
+from typing import Any
+
+import pytest
+from dlagent.api.types import DataType, Serving, Slo, Tensor
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.triton_config import (
+    ENGINE,
+    ServingPlan,
+    render_config,
+    serving_plan,
+)
+from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
+
+# tau(b) = 4 + b milliseconds
+TAU = [TauPoint(batch=b, milliseconds=4 + b) for b in (1, 2, 4, 8, 16, 32)]
+INTERFACE = ModelInterface(
+    inputs=[Tensor(name="image", data_type=DataType.UINT8, shape=[28, 28])],
+    outputs=[Tensor(name="probabilities", data_type=DataType.FP32, shape=[10])],
+    batched=True,
+)
+
+
+def slo(milliseconds: int) -> Slo:
+    return Slo.model_validate({"latency": {"thresholdMilliseconds": milliseconds}})
+
+
+@pytest.mark.parametrize(
+    ("threshold", "serving", "batched", "expected"),
+    [
+        pytest.param(100, {}, True, (32, 0, 1), id="all fit: the largest measured"),
+        pytest.param(40, {}, True, (16, 0, 1), id="a request waits for one batch and for its own"),
+        pytest.param(39, {}, True, (8, 0, 1), id="just not"),
+        pytest.param(
+            41, {"batchDelayMicroseconds": 2000}, True, (8, 2000, 1), id="the delay counts too"
+        ),
+        pytest.param(5, {}, True, (1, 0, 1), id="none fits: one at a time"),
+        pytest.param(5, {"maxBatchSize": 64}, True, (64, 0, 1), id="the spec has the last word"),
+        pytest.param(100, {"instancesPerReplica": 3}, True, (32, 0, 3), id="instances as given"),
+        pytest.param(100, {"maxBatchSize": 8}, False, (0, 0, 1), id="without a batch axis: none"),
+    ],
+)
+def test_the_plan(
+    threshold: int, serving: dict[str, Any], batched: bool, expected: tuple[int, int, int]
+) -> None:
+    plan = serving_plan(TAU, Serving.model_validate(serving), slo(threshold), batched)
+
+    assert expected == (plan.max_batch_size, plan.batch_delay_microseconds, plan.instances)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "noted"),
+    [
+        pytest.param(10, False, id="one request and another before it fit"),
+        pytest.param(9, True, id="they do not"),
+    ],
+)
+def test_a_promise_that_no_plan_keeps_is_said(threshold: int, noted: bool) -> None:
+    note = serving_plan(TAU, Serving(), slo(threshold), True).note
+
+    assert noted == (note is not None)
+    if note:
+        assert "5.0 ms" in note
+        assert "9 ms" in note
+
+
+def test_nothing_measured_is_no_promise_broken() -> None:
+    assert ServingPlan(1, 0, 1) == serving_plan([], Serving(), slo(1), True)
+
+
+@given(threshold=st.integers(1, 1000), more=st.integers(0, 1000), delay=st.integers(0, 50_000))
+def test_a_looser_promise_never_makes_batches_smaller(
+    threshold: int, more: int, delay: int
+) -> None:
+    serving = Serving(batch_delay_microseconds=delay)
+    tight = serving_plan(TAU, serving, slo(threshold), True)
+    loose = serving_plan(TAU, serving, slo(threshold + more), True)
+
+    assert 1 <= tight.max_batch_size <= loose.max_batch_size <= 32
+
+
+def test_the_config_of_a_batched_model() -> None:
+    text = render_config(INTERFACE, ServingPlan(8, 500, 2), ENGINE)
+
+    assert text.startswith('max_batch_size: 8\ninput {\n  name: "image"\n')
+    config = parsed(text)
+    assert ("", "onnxruntime") == (config.name, config.backend)
+    assert (2, [28, 28]) == (config.input[0].data_type, list(config.input[0].dims))
+    assert (11, [10]) == (config.output[0].data_type, list(config.output[0].dims))
+    assert 500 == config.dynamic_batching.max_queue_delay_microseconds
+    assert (2, "KIND_CPU") == (config.instance_group[0].count, kind(config))
+    assert "1" == config.parameters["intra_op_thread_count"].string_value
+
+
+@pytest.mark.parametrize(
+    ("plan", "batching", "expected_kind"),
+    [
+        pytest.param(ServingPlan(0, 0, 1), False, "KIND_CPU", id="no batch axis: no batching"),
+        pytest.param(ServingPlan(1, 0, 1), False, "KIND_CPU", id="batches of one need no batcher"),
+        pytest.param(ServingPlan(4, 0, 1), True, "KIND_CPU", id="a delay of zero still batches"),
+        pytest.param(ServingPlan(4, 0, 1, accelerated=True), True, "KIND_GPU", id="on a GPU"),
+    ],
+)
+def test_batching_and_instances(plan: ServingPlan, batching: bool, expected_kind: str) -> None:
+    config = parsed(render_config(INTERFACE, plan, ENGINE))
+
+    assert batching == config.HasField("dynamic_batching")
+    assert expected_kind == kind(config)
+
+
+def parsed(text: str) -> Any:
+    return text_format.Parse(text, model_config_pb2.ModelConfig())
+
+
+def kind(config: Any) -> str:
+    name: str = model_config_pb2.ModelInstanceGroup.Kind.Name(config.instance_group[0].kind)
+    return name
