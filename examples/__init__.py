@@ -1,0 +1,1 @@
+"""Agents that run as they are; a folder each."""

@@ -1,0 +1,122 @@
+"""Finds the way to an agent: its Service's address, else the apiserver's proxy to it.
+
+Called by `dlagent infer`.
+"""
+
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from dlagent.api.types import GROUP, PLURAL, VERSION
+from dlagent.cli.agent_client import Endpoint
+from dlagent.cli.errors import CliError
+
+HTTP_PORT = 8000
+CONNECT_SECONDS = 1.0
+
+
+def find_endpoint(
+    agent: str, namespace: str | None, url: str | None, kubeconfig: Path | None
+) -> Endpoint:
+    """The first of: the URL given, the Service's own address, the apiserver's service proxy.
+
+    Raises:
+        CliError: no cluster, no such agent, or nothing of it serves.
+    """
+    if url:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise CliError(f"--url {url}: give an address that starts with http:// or https://")
+        return Endpoint(url.rstrip("/"), urllib3.PoolManager())
+    client, default_namespace = _cluster(kubeconfig)
+    namespace = namespace or default_namespace
+    _check_serves(client, namespace, agent)
+    address = _service_address(client, namespace, agent)
+    if address and _reachable(address):
+        return Endpoint(f"http://{address}:{HTTP_PORT}", urllib3.PoolManager())
+    return _through_apiserver(client, namespace, agent)
+
+
+def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
+    """A client of the cluster, and the namespace of the kubeconfig's current context."""
+    from kubernetes import client, config  # over a second to import: only where it is needed
+
+    path = str(kubeconfig) if kubeconfig else None
+    try:
+        api = config.new_client_from_config(config_file=path)  # type: ignore[no-untyped-call]  # untyped there
+        _, context = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]  # likewise
+    except (config.ConfigException, OSError) as error:
+        raise CliError(
+            f"no cluster: {error}. Give --kubeconfig or --url, or start one: dlagent local up"
+        ) from error
+    assert isinstance(api, client.ApiClient)
+    return api, context["context"].get("namespace", "default")
+
+
+def _check_serves(api: Any, namespace: str, agent: str) -> None:
+    """Raise with the agent's own explanation where it is missing or nothing of it serves."""
+    from kubernetes import client
+    from urllib3.exceptions import HTTPError
+
+    agents = client.CustomObjectsApi(api)
+    where = (GROUP, VERSION, namespace, PLURAL)
+    try:
+        found: Any = agents.get_namespaced_custom_object(*where, agent)
+    except client.ApiException as error:
+        if error.status != 404:
+            raise CliError(f"the cluster refused to show agent {agent}: {error.reason}") from error
+        raise CliError(_missing(agents, where, agent)) from error
+    except HTTPError as error:
+        raise CliError(f"the cluster does not answer: {error}") from error
+    conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
+    available = conditions.get("Available", {})
+    if available.get("status") != "True":
+        ready = conditions.get(
+            "Ready", {"reason": "NotSeen", "message": "is the operator running?"}
+        )
+        raise CliError(
+            f"agent {agent} does not serve yet: {ready['reason']}: {ready.get('message', '')}\n"
+            f"watch it with: kubectl get dlagent {agent} -n {namespace} -w"
+        )
+
+
+def _missing(agents: Any, where: tuple[str, str, str, str], agent: str) -> str:
+    from kubernetes import client
+
+    text = f"no agent {agent} in namespace {where[2]}"
+    try:
+        listed = agents.list_namespaced_custom_object(*where)["items"]
+    except client.ApiException:
+        return f"{text}; is the operator's CRD installed?"
+    names = ", ".join(item["metadata"]["name"] for item in listed)
+    return f"{text}; there are: {names}" if names else f"{text}, and no other agent either (-n?)"
+
+
+def _service_address(api: Any, namespace: str, agent: str) -> str | None:
+    from kubernetes import client
+
+    try:
+        service = client.CoreV1Api(api).read_namespaced_service(agent, namespace)
+    except client.ApiException as error:
+        raise CliError(f"Service {agent} cannot be read: {error.reason}") from error
+    address = service.spec.cluster_ip if service.spec else None
+    return None if address in (None, "", "None") else address
+
+
+def _reachable(address: str) -> bool:
+    try:
+        with socket.create_connection((address, HTTP_PORT), timeout=CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _through_apiserver(api: Any, namespace: str, agent: str) -> Endpoint:
+    headers: dict[str, str] = {}
+    api.update_params_for_auth(headers, [], ["BearerToken"])
+    path = f"/api/v1/namespaces/{namespace}/services/{agent}:{HTTP_PORT}/proxy"
+    return Endpoint(
+        api.configuration.host.rstrip("/") + path, api.rest_client.pool_manager, headers
+    )

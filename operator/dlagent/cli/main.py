@@ -1,0 +1,121 @@
+"""`dlagent`, also installed as the kubectl plugin `kubectl-dlagent`: picks the command.
+
+Each command is a typer app of its own, imported only when it is the one asked for: `dlagent --help`
+stays quick, and a part that is not installed (torch, the local cluster) is missed only by its own
+command.
+"""
+
+import importlib
+import os
+import sys
+from importlib import metadata
+
+import typer
+
+from dlagent.cli.errors import CliError
+
+_DELEGATED = {"allow_extra_args": True, "ignore_unknown_options": True}
+_INTERNAL_ERROR = 70  # sysexits.h: EX_SOFTWARE
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="""Serve deep-learning agents on Kubernetes under a latency promise.
+
+An agent is one resource of kind DLAgent: where its model lies, how a request becomes tensors,
+how tensors become the answer, how fast the answer must be. The operator builds and serves it.
+
+[bold]First steps[/bold]
+
+  dlagent local up                   a Kubernetes on this machine, with the operator
+
+  kubectl apply -f agent.yaml        hand an agent to the operator
+
+  kubectl get dlagents               is it live?
+
+  dlagent infer AGENT picture.png    ask it
+
+Each command explains itself: dlagent COMMAND --help.""",
+)
+
+
+def _delegate(context: typer.Context, module: str, needs: str) -> None:
+    """Run the typer app `module.app` on the rest of the command line."""
+    try:
+        commands = importlib.import_module(module).app
+    except ModuleNotFoundError as error:
+        raise CliError(f"this command needs {needs}: {error}") from error
+    program = f"{context.find_root().info_name} {context.info_name}"
+    commands(args=context.args, prog_name=program)
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def infer(context: typer.Context) -> None:
+    """Send a picture, .npy or .json to an agent and print its answer."""
+    _delegate(context, "dlagent.cli.infer", "pip install dlagent")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def build(context: typer.Context) -> None:
+    """Build a model repository from a model file, without a cluster."""
+    _delegate(context, "dlagent.cli.build", "pip install 'dlagent[build]'")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def operator(context: typer.Context) -> None:
+    """Run the operator on this machine, for instance under a debugger."""
+    _delegate(context, "dlagent.cli.operator", "pip install dlagent")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def local(context: typer.Context) -> None:
+    """A real Kubernetes on this machine: up, down, status, doctor, url, logs, kubectl."""
+    _delegate(
+        context,
+        "dlagent_local.cli",
+        "pip install 'dlagent[local]' and the project's folder local/ on PYTHONPATH",
+    )
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    try:
+        typer.echo(f"dlagent {metadata.version('dlagent')}")
+    except metadata.PackageNotFoundError:
+        typer.echo("dlagent (not installed: run from its source folder)")
+
+
+def main() -> None:
+    """Entry point: errors become one line on stderr and an exit code, never a traceback.
+
+    Exit codes: 0 done; 1 an error that the message explains; 2 a wrong command line; 70 a bug;
+    130 interrupted.
+    """
+    try:
+        app(prog_name="kubectl dlagent" if _is_kubectl_plugin() else "dlagent")
+    except CliError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
+    except Exception as error:  # the process boundary: what is left is a bug of ours
+        if os.environ.get("DLAGENT_DEBUG"):
+            raise
+        text = f"{type(error).__name__}: {error} (a bug; DLAGENT_DEBUG=1 shows where)"
+        _fail(text, _INTERNAL_ERROR)
+
+
+def _is_kubectl_plugin() -> bool:
+    return os.path.basename(sys.argv[0]).startswith("kubectl-")
+
+
+def _fail(message: str, exit_code: int) -> None:
+    typer.echo(f"error: {message}", err=True)
+    raise SystemExit(exit_code)
+
+
+if __name__ == "__main__":
+    main()
