@@ -1,0 +1,142 @@
+"""The loader: a verified model under its final name, or nothing there and an exit code."""
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dlagent.adapters.store import Disk, FolderStore
+from dlagent.load.__main__ import main
+
+KEY = "k" * 64
+NETWORK = b"network " * 1000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    files = {"model/1/model.onnx": NETWORK, "model/config.pbtxt": b"max_batch_size: 8\n"}
+    table = {
+        path: {"sha256": hashlib.sha256(data).hexdigest(), "sizeBytes": len(data)}
+        for path, data in files.items()
+    }
+    manifest = json.dumps({"key": KEY, "files": table}).encode()
+    FolderStore(tmp_path / "store").publish(KEY, files | {"manifest.json": manifest})
+    return tmp_path / "store"
+
+
+def arguments(store: Path, key: str = KEY) -> list[str]:
+    models = store.parent / "models"
+    models.mkdir(exist_ok=True)
+    return [
+        *("--store", str(store), "--key", key, "--name", "shoes", "--models", str(models)),
+        *("--termination-log", str(store.parent / "message")),
+    ]
+
+
+def message(store: Path) -> str:
+    return (store.parent / "message").read_text()
+
+
+def assert_nothing_loaded(store: Path) -> None:
+    assert [] == list((store.parent / "models").iterdir())
+
+
+def test_the_model_is_there_with_the_config_of_its_revision(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLAGENT_CONFIG_PBTXT", "max_batch_size: 3\n")
+
+    assert 0 == main(arguments(store))
+
+    models = store.parent / "models"
+    assert NETWORK == (models / "shoes/1/model.onnx").read_bytes()
+    assert "max_batch_size: 3\n" == (models / "shoes/config.pbtxt").read_text()
+    assert ["shoes"] == [entry.name for entry in models.iterdir()]
+    assert f"loaded artifact {KEY}" == message(store)
+
+
+def test_without_a_config_of_the_revision_the_artifacts_own_is_used(store: Path) -> None:
+    assert 0 == main(arguments(store))
+
+    config = store.parent / "models/shoes/config.pbtxt"
+    assert "max_batch_size: 8\n" == config.read_text()
+
+
+def test_a_second_run_replaces_the_first_ones_model(store: Path) -> None:
+    main(arguments(store))
+    models = store.parent / "models"
+    (models / "shoes/1/model.onnx").write_bytes(b"stale")
+    (models / ".shoes.loading").mkdir()
+    (models / ".shoes.loading/half").write_bytes(b"of a killed run")
+
+    assert 0 == main(arguments(store))
+
+    assert NETWORK == (models / "shoes/1/model.onnx").read_bytes()
+    assert ["shoes"] == [entry.name for entry in models.iterdir()]
+
+
+def test_a_missing_artifact_has_its_exit_code(store: Path) -> None:
+    assert 20 == main(arguments(store, key="0" * 64))
+
+    assert "no artifact 000" in message(store)
+    assert_nothing_loaded(store)
+
+
+@pytest.mark.parametrize("path", ["model/1/model.onnx", "model/config.pbtxt", "manifest.json"])
+@pytest.mark.parametrize("cut", [pytest.param(True, id="cut"), pytest.param(False, id="flipped")])
+def test_a_damaged_file_never_loads_and_is_named(store: Path, path: str, cut: bool) -> None:
+    file = store / "artifacts" / KEY / path
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] if cut else bytes([data[0] ^ 1]) + data[1:])
+
+    assert 21 == main(arguments(store))
+
+    assert path in message(store)
+    assert_nothing_loaded(store)
+
+
+class FullDisk(Disk):
+    def write(self, path: Path, chunks: Iterator[bytes]) -> None:
+        super().write(path, iter((next(chunks)[:10],)))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_has_its_exit_code_and_leaves_nothing(store: Path) -> None:
+    assert 22 == main(arguments(store), FullDisk())
+
+    assert "no space" in message(store)
+    assert_nothing_loaded(store)
+
+
+def test_a_message_that_cannot_be_written_does_not_change_the_exit_code(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*arguments(store)[:-1], str(store / "no/such/folder/message")]
+
+    assert 0 == main(given)
+
+    assert "cannot write" in capsys.readouterr().err
+
+
+def test_it_starts_at_once_and_without_the_heavy_libraries(store: Path) -> None:
+    program = (
+        "import sys; from dlagent.load.__main__ import main; main(sys.argv[1:]);"
+        "heavy = {'pydantic', 'numpy', 'torch', 'onnx', 'google.protobuf', 'yaml'};"
+        "sys.exit(repr(sorted(heavy & set(sys.modules))) if heavy & set(sys.modules) else 0)"
+    )
+    before = os.times().children_user
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments(store)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, f"loaded artifact {KEY}\n") == (done.returncode, done.stderr)
+    assert os.times().children_user - before < 0.3
