@@ -1,0 +1,72 @@
+# `make` alone lists the targets. Needed: Python 3.11 or 3.12, git, make.
+
+PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	2>/dev/null && echo "$$python" && break; done)
+BIN := .venv/bin
+SOURCES := operator/dlagent local tests tools $(wildcard examples benchmarks)
+GO_MODULES := local/controlplane
+
+export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/local:$(CURDIR)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help environment demo demo-down test test-unit test-go test-chart test-cluster \
+	lint generate generated bench lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+environment: ## the Python environment in .venv, from requirements.lock
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed" >&2; exit 1; }
+	@"$(PYTHON)" tools/environment.py
+
+demo: environment ## a real Kubernetes, a real Triton, a network served: on this machine
+	@$(BIN)/dlagent local demo
+
+demo-down: environment ## what the demo left running, gone
+	@$(BIN)/dlagent local down --name demo
+
+# The slow builds of the local cluster begin at once, beside the tests that do not need them.
+test: environment ## everything that CI runs
+	@mkdir -p .make
+	@$(BIN)/dlagent local prefetch >.make/prefetch.log 2>&1 & prefetch=$$!; \
+	trap 'kill $$prefetch 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	$(MAKE) --no-print-directory lint test-unit test-chart || exit; \
+	echo "waiting for the local cluster's parts (.make/prefetch.log)"; \
+	wait $$prefetch || { cat .make/prefetch.log; exit 1; }; \
+	$(MAKE) --no-print-directory test-go test-cluster
+
+test-unit: environment ## decisions and small parts, no cluster
+	@$(BIN)/python -m pytest -q tests/unit
+
+test-go: environment ## the local cluster's process runtime
+	@for module in $(GO_MODULES); do \
+		(cd $$module && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go test -trimpath ./...) || exit; \
+	done
+
+test-chart: environment ## the Helm chart: lint, rendered manifests, permissions
+	@$(BIN)/python -m pytest -q tests/chart
+
+test-cluster: environment ## the operator on a local cluster
+	@$(BIN)/python -m pytest -q tests/cluster
+
+lint: environment generated ## style, types, import rules, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports --no-logo
+
+generate: environment ## CRD, its copy in the chart, and docs/reference, from the API types
+	@$(BIN)/python -m dlagent.api.generate
+
+generated: environment
+	@$(BIN)/python -m dlagent.api.generate --check
+
+bench: environment ## one benchmark: make bench NAME=first_answer
+	@test -n "$(NAME)" || { echo "error: which one? make bench NAME=first_answer" >&2; exit 2; }
+	@$(BIN)/python -m benchmarks.$(NAME)
+
+lock: environment ## requirements.lock anew, from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --all-extras pyproject.toml --output-file requirements.lock
