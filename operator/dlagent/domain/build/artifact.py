@@ -1,0 +1,43 @@
+"""An artifact as those who serve it need it: a summary of a build that succeeded, complete."""
+
+from dataclasses import dataclass
+
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.artifact.summary import Outcome, Summary
+
+
+@dataclass(frozen=True)
+class Artifact:
+    key: str
+    source_sha256: str
+    engine: str
+    precision: str
+    size_bytes: int
+    interface: ModelInterface
+    tau: tuple[TauPoint, ...]
+    self_check: SelfCheck
+
+
+def artifact_of(summary: Summary | None) -> Artifact | None:
+    """None where the build failed, or told less than is needed to serve what it made."""
+    if (
+        summary is None
+        or summary.outcome is Outcome.FAILED
+        or summary.key is None
+        or summary.source_sha256 is None
+        or summary.engine is None
+        or summary.interface is None
+        or summary.self_check is None
+    ):
+        return None
+    return Artifact(
+        key=summary.key,
+        source_sha256=summary.source_sha256,
+        engine=summary.engine,
+        precision=summary.precision or "",
+        size_bytes=summary.size_bytes or 0,
+        interface=summary.interface,
+        tau=tuple(summary.tau),
+        self_check=summary.self_check,
+    )

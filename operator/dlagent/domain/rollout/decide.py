@@ -1,0 +1,44 @@
+"""One agent: what was seen, and the time, to a plan. Pure; called by dlagent.reconcile.agent."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from dlagent.domain.build.decision import BuildDecision, decide_build, outdated_jobs
+from dlagent.domain.rollout.decision import RolloutDecision, decide_rollout
+from dlagent.domain.rollout.plan import Action, Plan
+from dlagent.domain.rollout.seen import Seen
+from dlagent.domain.status.decision import decide_status
+from dlagent.domain.status.events import decide_events
+
+
+def decide(seen: Seen, now: datetime) -> Plan:
+    """What to do in this visit; a paused agent gets its status and nothing else."""
+    build = decide_build(seen, now)
+    rollout = decide_rollout(seen, build.artifact, now)
+    if seen.agent.spec.paused:
+        rollout = _as_it_is(seen, rollout)
+    status = decide_status(seen, build, rollout, now)
+    events = decide_events(seen.status, status)
+    if seen.agent.spec.paused:
+        return Plan(status, events=events)
+    return Plan(
+        status=status,
+        actions=_once((*build.actions, *rollout.actions)),
+        deletions=(*build.deletions, *outdated_jobs(seen), *rollout.deletions),
+        events=events,
+        requeue_after=_soonest(build, rollout),
+    )
+
+
+def _once(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    return tuple(action for place, action in enumerate(actions) if action not in actions[:place])
+
+
+def _as_it_is(seen: Seen, rollout: RolloutDecision) -> RolloutDecision:
+    """Nothing is given up or switched while the agent is paused."""
+    return replace(rollout, rejected=seen.status.rejected_revision, stalled=False)
+
+
+def _soonest(build: BuildDecision, rollout: RolloutDecision) -> float | None:
+    waits = (build.requeue_after, rollout.requeue_after)
+    return min((wait for wait in waits if wait is not None), default=None)

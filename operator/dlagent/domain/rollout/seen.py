@@ -1,0 +1,150 @@
+"""What was seen of one agent and its children: the input of every decision.
+
+Made by dlagent.reconcile.gather from the cache; small frozen values, so that a test can write down
+any situation in a few lines.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dlagent.api.types import DLAgentSpec
+from dlagent.domain.artifact.request import BuildRequest
+from dlagent.domain.artifact.summary import Summary, parse_summary
+from dlagent.domain.status.model import AgentStatus
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of a pod. The exit is that of its last end, even if it runs again since."""
+
+    name: str
+    image: str = ""
+    waiting_reason: str | None = None
+    waiting_message: str | None = None
+    exit_code: int | None = None
+    exit_reason: str | None = None
+    exit_message: str | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Pod:
+    name: str
+    ip: str | None = None
+    ready: bool = False
+    deleting: bool = False
+    running: bool = False
+    created: datetime | None = None
+    failure: str | None = None  # reason of a failed pod as a whole, such as Evicted
+    failure_message: str | None = None
+    unschedulable: str | None = None  # the scheduler's message
+    containers: tuple[Container, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build Job. `awaited`: another agent has yet to take over this build's result."""
+
+    name: str
+    uid: str
+    build_id: str
+    owners: frozenset[str] = frozenset()
+    options: str | None = None
+    deleting: bool = False
+    succeeded: bool = False
+    failure: str | None = None  # reason of its Failed condition
+    failure_message: str | None = None
+    finished_at: datetime | None = None
+    progress: str | None = None  # message of the stage that the build is in
+    pods: tuple[Pod, ...] = ()
+    awaited: bool = False
+
+    @property
+    def result(self) -> Summary | None:
+        """What the newest pod told that said something; `pods` are in the order of their age."""
+        messages = (
+            container.exit_message or ""
+            for pod in reversed(self.pods)
+            for container in pod.containers
+        )
+        told = (parse_summary(message) for message in messages)
+        return next((summary for summary in told if summary is not None), None)
+
+
+@dataclass(frozen=True)
+class Record:
+    """That an artifact is in the store."""
+
+    name: str
+    uid: str
+    created: datetime
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """`replicas` as its spec has them; `scaled` once our scaler has set them."""
+
+    name: str
+    uid: str
+    revision: str
+    artifact: str  # the first characters of its key
+    replicas: int
+    created: datetime
+    scaled: bool = True
+    deleting: bool = False
+    pods: tuple[Pod, ...] = ()
+
+    @property
+    def ready_pods(self) -> tuple[Pod, ...]:
+        return tuple(pod for pod in self.pods if pod.ready and not pod.deleting)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A self-check's outcome: `failure` says what differs, None that it passed."""
+
+    pod: str
+    failure: str | None = None
+    unreachable: bool = False
+
+    @property
+    def passed(self) -> bool:
+        return self.failure is None and not self.unreachable
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The DLAgent itself, and what the operator's settings say about it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: DLAgentSpec
+    request: BuildRequest  # as the spec asks for it: its digest only if the spec names one
+    build_id: str
+    build_options: str  # digest of what of spec.build and the limits a Job is made from
+    restarted_at: str | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    agent: Agent
+    status: AgentStatus
+    jobs: tuple[Job, ...] = ()  # the current build's, and others that this agent owns
+    records: tuple[Record, ...] = ()
+    deployments: tuple[Deployment, ...] = ()
+    selected: str | None = None  # the revision that the Service's selector names
+    checks: tuple[Check, ...] = field(default=())  # of the pods of the revision to come
+
+    def record(self, key: str) -> Record | None:
+        return next((item for item in self.records if item.summary.key == key), None)
+
+    def job(self) -> Job | None:
+        """The Job of the build that the spec asks for."""
+        wanted = self.agent.build_id
+        return next((job for job in self.jobs if job.build_id == wanted), None)
+
+    def deployment(self, revision: str | None) -> Deployment | None:
+        return next((item for item in self.deployments if item.revision == revision), None)

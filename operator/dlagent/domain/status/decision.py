@@ -1,0 +1,167 @@
+"""The status of an agent from what was decided about its build and its roll-out.
+
+Pure; read by dlagent.domain.rollout.decide. Each condition's message says what a person can do.
+"""
+
+from datetime import datetime
+
+from dlagent.api import names
+from dlagent.domain.build.decision import BuildDecision
+from dlagent.domain.rollout.decision import RolloutDecision, Stage
+from dlagent.domain.rollout.revision import wanted_replicas
+from dlagent.domain.rollout.seen import Seen
+from dlagent.domain.status.conditions import carry_over, condition
+from dlagent.domain.status.model import (
+    AgentStatus,
+    ArtifactStatus,
+    Condition,
+    Reason,
+    ServingStatus,
+    SourceStatus,
+)
+
+_PAUSED = "spec.paused is true: nothing is built or rolled out until it is false."
+
+
+def decide_status(
+    seen: Seen, build: BuildDecision, rollout: RolloutDecision, now: datetime
+) -> AgentStatus:
+    artifact = _artifact_ready(seen, build)
+    ready = _ready(seen, artifact, rollout)
+    conditions = [ready, _available(seen, rollout), artifact]
+    if ready.status != "True" and not seen.agent.spec.paused:
+        stalled = build.stalled or rollout.stalled
+        conditions.append(
+            condition("Stalled" if stalled else "Reconciling", True, ready.reason, ready.message)
+        )
+    before = seen.status
+    agent = seen.agent
+    deployment = seen.deployment(rollout.serving or rollout.target)
+    return AgentStatus(
+        observed_generation=agent.generation,
+        conditions=carry_over(before.conditions, conditions, agent.generation, now),
+        source=_source(seen, build),
+        artifact=_artifact(seen, build),
+        serving=_serving(seen, rollout),
+        replicas=deployment.replicas if deployment is not None else 0,
+        ready_replicas=len(deployment.ready_pods) if deployment is not None else 0,
+        selector=f"{names.COMPONENT_LABEL}=serving,{names.NAME_LABEL}={agent.name}",
+    )
+
+
+def failed_status(
+    before: AgentStatus, generation: int, reason: str, message: str, now: datetime
+) -> AgentStatus:
+    """The status of an agent whose spec or runtime the operator cannot use at all.
+
+    What it says of the revision that serves stays as it was: nothing was touched.
+    """
+    available = before.condition("Available")
+    kept = available or condition("Available", False, Reason.NO_REPLICAS, "Nothing serves yet.")
+    conditions = [
+        condition("Ready", False, reason, message),
+        kept,
+        condition("ArtifactReady", False, reason, message),
+        condition("Stalled", True, reason, message),
+    ]
+    carried = carry_over(before.conditions, conditions, generation, now)
+    return before.model_copy(update={"observed_generation": generation, "conditions": carried})
+
+
+def _artifact_ready(seen: Seen, build: BuildDecision) -> Condition:
+    if build.artifact is None and build.actions and seen.agent.spec.paused:
+        return condition("ArtifactReady", False, Reason.PAUSED, _PAUSED)
+    return condition("ArtifactReady", build.artifact is not None, build.reason, build.message)
+
+
+def _available(seen: Seen, rollout: RolloutDecision) -> Condition:
+    deployment = seen.deployment(rollout.serving)
+    if rollout.serving is None or deployment is None:
+        return condition("Available", False, Reason.NO_REPLICAS, "No revision serves yet.")
+    ready = len(deployment.ready_pods)
+    name = rollout.serving[:8]
+    if ready == 0:
+        because = f" {rollout.problem.message}" if rollout.problem is not None else ""
+        return condition(
+            "Available", False, Reason.NO_REPLICAS, f"No pod of revision {name} is ready.{because}"
+        )
+    current = rollout.stage is Stage.SERVES
+    reason = Reason.SERVING if current else Reason.SERVING_PREVIOUS
+    kind = "" if current else "The previous "
+    message = f"{kind}{'R' if current else 'r'}evision {name} serves."
+    return condition("Available", True, reason, message)
+
+
+def _ready(seen: Seen, artifact: Condition, rollout: RolloutDecision) -> Condition:
+    if artifact.status != "True":
+        return condition("Ready", False, artifact.reason, artifact.message)
+    problem = rollout.problem
+    if rollout.stage is Stage.SERVES:
+        return _ready_replicas(seen, rollout)
+    if seen.agent.spec.paused:
+        return condition("Ready", False, Reason.PAUSED, _PAUSED)
+    if rollout.stage is Stage.REJECTED or rollout.stalled:
+        reason = problem.reason if problem is not None else Reason.ROLLOUT_FAILED
+        message = problem.message if problem is not None else ""
+        if rollout.serving is not None and rollout.serving != rollout.target:
+            still = f" The previous revision {rollout.serving[:8]} serves on."
+            message = message if message.endswith(still) else message + still
+        return condition("Ready", False, reason, message)
+    return _coming_up(seen, rollout)
+
+
+def _ready_replicas(seen: Seen, rollout: RolloutDecision) -> Condition:
+    wanted = wanted_replicas(seen.agent)
+    deployment = seen.deployment(rollout.serving)
+    ready = len(deployment.ready_pods) if deployment is not None else 0
+    if ready >= wanted:
+        revision = (rollout.serving or "")[:8]
+        return condition(
+            "Ready", True, Reason.SERVING, f"Revision {revision} serves; its artifact was verified."
+        )
+    problem = rollout.problem
+    because = f" {problem.message}" if problem is not None else ""
+    reason = problem.reason if problem is not None else Reason.REPLICAS_NOT_READY
+    return condition("Ready", False, reason, f"{ready} of {wanted} replicas are ready.{because}")
+
+
+def _coming_up(seen: Seen, rollout: RolloutDecision) -> Condition:
+    wanted = wanted_replicas(seen.agent)
+    deployment = seen.deployment(rollout.target)
+    ready = len(deployment.ready_pods) if deployment is not None else 0
+    state = f"Revision {(rollout.target or '')[:8]} comes up: {ready} of {wanted} replicas ready."
+    if rollout.problem is not None:
+        return condition("Ready", False, rollout.problem.reason, rollout.problem.message)
+    return condition("Ready", False, Reason.ROLLING_OUT, state)
+
+
+def _source(seen: Seen, build: BuildDecision) -> SourceStatus | None:
+    if build.artifact is None:
+        return seen.status.source
+    return SourceStatus(
+        uri=seen.agent.spec.model.source.uri, resolved_sha256=build.artifact.source_sha256
+    )
+
+
+def _artifact(seen: Seen, build: BuildDecision) -> ArtifactStatus | None:
+    artifact = build.artifact
+    if artifact is None:
+        return seen.status.artifact
+    return ArtifactStatus(
+        key=artifact.key,
+        engine=artifact.engine,
+        precision=artifact.precision,
+        size_bytes=artifact.size_bytes,
+    )
+
+
+def _serving(seen: Seen, rollout: RolloutDecision) -> ServingStatus | None:
+    if rollout.serving is None and rollout.rejected is None and seen.status.serving is None:
+        return None
+    agent = seen.agent
+    served = rollout.serving is not None
+    return ServingStatus(
+        revision=rollout.serving,
+        rejected_revision=rollout.rejected,
+        url=f"http://{agent.name}.{agent.namespace}.svc:8000" if served else None,
+    )

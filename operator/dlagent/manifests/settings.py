@@ -1,0 +1,58 @@
+"""What the manifests need of the operator's settings; dlagent.runtime.settings fits by shape."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from dlagent.api.types import Resources
+
+
+class Builder(Protocol):
+    """How build Jobs and loaders run."""
+
+    @property
+    def image(self) -> str: ...
+    @property
+    def image_pull_policy(self) -> str: ...
+    @property
+    def resources(self) -> Resources: ...
+    @property
+    def pod_annotations(self) -> Mapping[str, str]: ...
+
+
+class Profile(Protocol):
+    """How Triton is run: a named runtime profile."""
+
+    @property
+    def image(self) -> str: ...
+    @property
+    def image_pull_policy(self) -> str: ...
+    @property
+    def command(self) -> Sequence[str] | None: ...
+    @property
+    def args(self) -> Sequence[str]: ...
+    @property
+    def env(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def pod_annotations(self) -> Mapping[str, str]: ...
+    @property
+    def startup_seconds(self) -> int: ...
+
+
+class Drain(Protocol):
+    """How a serving pod goes."""
+
+    @property
+    def sleep_seconds(self) -> int: ...
+    @property
+    def exit_timeout_seconds(self) -> int: ...
+
+
+class Store(Protocol):
+    """The claim that holds a namespace's artifacts."""
+
+    @property
+    def storage_class_name(self) -> str | None: ...
+    @property
+    def size(self) -> str: ...
+    @property
+    def access_modes(self) -> Sequence[str]: ...

@@ -1,0 +1,111 @@
+"""Does a live object already hold all that we would apply? If so, nothing is written.
+
+The rule follows server-side apply: what we do not name belongs to others and is left alone; lists
+that the API merges by a key are compared by that key; lists and maps that it replaces as a whole
+must be equal. A difference that an apply would not remove must not count, or we would write for
+ever. Read by dlagent.reconcile.apply.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+# Lists that server-side apply merges, and the field that names an element.
+_MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "env": "name",
+    "volumes": "name",
+    "imagePullSecrets": "name",
+    "volumeMounts": "mountPath",
+    "ownerReferences": "uid",
+}
+# Maps that server-side apply replaces as a whole.
+_ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector"})
+# Fields below which a leaf is a quantity ("1" is "1000m").
+_QUANTITIES = frozenset({"requests", "limits", "sizeLimit"})
+
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal(10) ** 3,
+    "M": Decimal(10) ** 6,
+    "G": Decimal(10) ** 9,
+    "T": Decimal(10) ** 12,
+    "P": Decimal(10) ** 15,
+    "E": Decimal(10) ** 18,
+    "Ki": Decimal(2) ** 10,
+    "Mi": Decimal(2) ** 20,
+    "Gi": Decimal(2) ** 30,
+    "Ti": Decimal(2) ** 40,
+    "Pi": Decimal(2) ** 50,
+    "Ei": Decimal(2) ** 60,
+}
+
+
+def quantity(text: object) -> Decimal | None:
+    """A Kubernetes quantity as a number; None where it is not one.
+
+    >>> quantity("1500m") == quantity("1.5")
+    True
+    """
+    value = str(text)
+    number = value.rstrip("numkKMGTPEi")
+    factor = _SUFFIXES.get(value[len(number) :])
+    try:
+        return None if factor is None else Decimal(number) * factor
+    except InvalidOperation:
+        return None
+
+
+def contains(live: object, desired: object) -> bool:
+    """True if applying `desired` would change nothing of `live`."""
+    return _contains(live, desired, field="", in_quantities=False)
+
+
+def _contains(live: object, desired: object, field: str, in_quantities: bool) -> bool:
+    in_quantities = in_quantities or field in _QUANTITIES
+    if _is_empty(desired) and live is None:
+        return True  # the apiserver drops empty maps, lists and nulls
+    if isinstance(desired, Mapping):
+        return isinstance(live, Mapping) and _map_contains(live, desired, field, in_quantities)
+    if isinstance(desired, Sequence) and not isinstance(desired, str):
+        return (
+            isinstance(live, Sequence)
+            and not isinstance(live, str)
+            and _list_contains(live, desired, field)
+        )
+    if in_quantities and quantity(desired) is not None:
+        return quantity(live) == quantity(desired)
+    return type(live) is type(desired) and live == desired
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, Mapping | list | tuple) and not value)
+
+
+def _map_contains(
+    live: Mapping[str, Any], desired: Mapping[str, Any], field: str, in_quantities: bool
+) -> bool:
+    # A Service's selector is a plain map; that of others is a structure, compared by its parts.
+    plain_selector = field == "selector" and "matchLabels" not in desired
+    if (field in _ATOMIC_MAPS or plain_selector) and live.keys() != desired.keys():
+        return False
+    return all(
+        _contains(live.get(key), value, key, in_quantities) for key, value in desired.items()
+    )
+
+
+def _list_contains(live: Sequence[Any], desired: Sequence[Any], field: str) -> bool:
+    merge_key = _MERGE_KEYS.get(field)
+    if merge_key is None:
+        return len(live) == len(desired) and all(
+            _contains(have, want, "", in_quantities=False)
+            for have, want in zip(live, desired, strict=True)
+        )
+    by_key = {item.get(merge_key): item for item in live if isinstance(item, Mapping)}
+    return all(
+        _contains(by_key.get(want[merge_key]), want, "", in_quantities=False) for want in desired
+    )
