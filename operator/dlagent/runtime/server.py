@@ -42,12 +42,12 @@ class Server:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def _serve_metrics(self, request: web.Request) -> web.Response:
+    async def _serve_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
-    async def _serve_health(self, request: web.Request) -> web.Response:
+    async def _serve_health(self, _request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
-    async def _serve_readiness(self, request: web.Request) -> web.Response:
+    async def _serve_readiness(self, _request: web.Request) -> web.Response:
         reason = self._not_ready()
         return web.Response(status=503 if reason else 200, text=reason or "ok")

@@ -120,7 +120,7 @@ class LeaseSettings(SettingsModel):
 class ServerSettings(SettingsModel):
     """Where /metrics, /healthz and /readyz are served; port 0 takes a free one."""
 
-    host: NonEmpty = "0.0.0.0"
+    host: NonEmpty = "0.0.0.0"  # noqa: S104  # probes and Prometheus come from other pods
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
 
 
