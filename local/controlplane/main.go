@@ -16,6 +16,7 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
+	"dlagent.io/localkube/addons"
 	"dlagent.io/localkube/ownership"
 	"dlagent.io/localkube/processruntime"
 
@@ -33,6 +34,7 @@ var components = map[string]func() *cobra.Command{
 	"kube-scheduler":          func() *cobra.Command { return scheduler.NewSchedulerCommand() },
 	"kubelet":                 newKubelet,
 	"process-runtime":         processruntime.NewCommand,
+	"addons":                  addons.NewCommand,
 }
 
 func main() {
@@ -60,6 +62,6 @@ func newKubelet() *cobra.Command {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: localkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|process-runtime [flags]")
+	fmt.Fprintln(os.Stderr, "usage: localkube etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|process-runtime|addons [flags]")
 	os.Exit(2)
 }

@@ -61,7 +61,8 @@ func (i *Image) matches(ref string) bool {
 
 func (i *Image) toCRI() *runtimeapi.Image {
 	out := &runtimeapi.Image{
-		Id: i.id(), RepoTags: []string{i.Name}, RepoDigests: []string{repository(i.Name) + "@" + i.id()},
+		Size: 1, // kubelet takes 0 for an answer without a size; the folders are not measured
+		Id:   i.id(), RepoTags: []string{i.Name}, RepoDigests: []string{repository(i.Name) + "@" + i.id()},
 		Spec: &runtimeapi.ImageSpec{Image: i.Name},
 	}
 	if uid, _, err := i.ids(); err == nil {
