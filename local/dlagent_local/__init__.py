@@ -1,0 +1,1 @@
+"""The launcher of the local cluster: a real Kubernetes on one machine, without root."""

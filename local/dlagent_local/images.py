@@ -1,0 +1,137 @@
+"""The images file: which folders of this machine make up each local image.
+
+A container sees the system's folders and those of its image, nothing else. There is no registry
+and nothing is copied: a changed source file is in the next container that starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OPERATOR = "dlagent.local/operator:dev"
+BUILDER = "dlagent.local/builder:dev"
+TRITON = "dlagent.local/triton:24.10"
+PROMETHEUS = "dlagent.local/prometheus:3"
+
+USER = "65532"
+_OPERATOR_SOURCE = "/opt/dlagent/operator"
+_TRITON = "/opt/triton"
+_PROMETHEUS = "/opt/prometheus"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Image:
+    """Folders by their path in the container, and what a container's configuration defaults to."""
+
+    name: str
+    folders: dict[str, Path]
+    environment: dict[str, str] = field(default_factory=dict)
+    entrypoint: list[str] = field(default_factory=list)
+
+    def entry(self) -> dict[str, Any]:
+        """As the process runtime reads it."""
+        folders = [
+            {"source": str(source), "target": target} for target, source in self.folders.items()
+        ]
+        return {
+            "name": self.name,
+            "folders": folders,
+            "env": self.environment,
+            "entrypoint": self.entrypoint,
+            "workingDir": "/",
+            "user": USER,
+        }
+
+
+@dataclass(frozen=True)
+class Python:
+    """A Python environment: the folder of the venv and that of the Python it is made from."""
+
+    prefix: Path
+    base: Path
+
+    @classmethod
+    def running(cls) -> Python:
+        return cls(Path(sys.prefix), Path(sys.base_prefix))
+
+    def folders(self) -> dict[str, Path]:
+        """Both under their own paths, since a venv names its Python by an absolute path.
+
+        Where a part of a path is a link, the path that it leads to is there as well.
+        """
+        result: dict[str, Path] = {}
+        for folder in (self.base, self.prefix):
+            for path in (folder, folder.resolve()):
+                if not _is_system(path):
+                    result[str(path)] = folder.resolve()
+        return result
+
+
+def images(python: Python, operator: Path, triton: Path, prometheus: Path) -> dict[str, Any]:
+    """The content of the images file.
+
+    `operator` is the folder of the operator's source, `triton` the cached environment with its
+    backends, `prometheus` the folder of the binary.
+    """
+    entries = [
+        _python_image(OPERATOR, python, operator),
+        _python_image(BUILDER, python, operator),
+        _triton_image(python, triton),
+        Image(
+            PROMETHEUS,
+            {_PROMETHEUS: prometheus},
+            {"PATH": f"{_PROMETHEUS}:{_SYSTEM_PATH}"},
+            [f"{_PROMETHEUS}/prometheus"],
+        ),
+    ]
+    return {"images": [image.entry() for image in entries]}
+
+
+def _python_image(name: str, python: Python, operator: Path) -> Image:
+    return Image(
+        name,
+        {**python.folders(), _OPERATOR_SOURCE: operator},
+        {
+            "PATH": f"{python.prefix}/bin:{_SYSTEM_PATH}",
+            "PYTHONPATH": _OPERATOR_SOURCE,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
+    )
+
+
+def _triton_image(python: Python, triton: Path) -> Image:
+    site_packages = f"{_TRITON}/environment/lib/{_python_folder()}/site-packages"
+    libraries = [f"{site_packages}/nvidia_pytriton.libs", f"{python.base}/lib"]
+    base = {
+        target: source for target, source in python.folders().items() if _is_base(target, python)
+    }
+    return Image(
+        TRITON,
+        {**base, _TRITON: triton},
+        {
+            # Triton's stub takes the first `python3` on PATH for its environment.
+            "PATH": f"{_TRITON}/environment/bin:{_SYSTEM_PATH}",
+            "LD_LIBRARY_PATH": os.pathsep.join(libraries),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        [f"{site_packages}/pytriton/tritonserver/bin/tritonserver"],
+    )
+
+
+def _is_base(target: str, python: Python) -> bool:
+    return target in (str(python.base), str(python.base.resolve()))
+
+
+def _python_folder() -> str:
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _is_system(path: Path) -> bool:
+    """Whether every container has it anyway."""
+    return path.is_relative_to("/usr") and not path.is_relative_to("/usr/local")
