@@ -105,13 +105,25 @@ class AgentClient:
             max_batch_size=max_batch_size,
         )
 
-    def infer(self, model: ModelInfo, inputs: Mapping[str, NDArray[Any]]) -> Answer:
+    def infer(
+        self,
+        model: ModelInfo,
+        inputs: Mapping[str, NDArray[Any]],
+        fresh_connection: bool = False,
+    ) -> Answer:
         """The outputs by name, for inputs that have their batch axis where the agent has one.
+
+        Args:
+            model: what `model()` gave.
+            inputs: a tensor for each input.
+            fresh_connection: close the connection afterwards, so that none is ever reused.
 
         Raises:
             CliError: the agent refused the request or did not answer.
         """
         body, headers = encode(model, inputs)
+        if fresh_connection:
+            headers["Connection"] = "close"
         response = self.endpoint.request("POST", f"/v2/models/{self.agent}/infer", body, **headers)
         if response.status != 200:
             raise CliError(f"{self.agent} refused the request: {_reason(response)}")

@@ -41,7 +41,7 @@ def find_endpoint(
 
 def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
     """A client of the cluster, and the namespace of the kubeconfig's current context."""
-    from kubernetes import client, config  # over a second to import: only where it is needed
+    from kubernetes import config  # over a second to import: only where it is needed
 
     path = str(kubeconfig) if kubeconfig else None
     try:
@@ -51,7 +51,6 @@ def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
         raise CliError(
             f"no cluster: {error}. Give --kubeconfig or --url, or start one: dlagent local up"
         ) from error
-    assert isinstance(api, client.ApiClient)
     return api, context["context"].get("namespace", "default")
 
 

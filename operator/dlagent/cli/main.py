@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import typer
 
@@ -109,7 +110,7 @@ def main() -> None:
 
 
 def _is_kubectl_plugin() -> bool:
-    return os.path.basename(sys.argv[0]).startswith("kubectl-")
+    return Path(sys.argv[0]).name.startswith("kubectl-")
 
 
 def _fail(message: str, exit_code: int) -> None:
