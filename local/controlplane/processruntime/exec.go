@@ -52,9 +52,26 @@ func (s *Server) execCommand(ctx context.Context, id string, command []string) (
 	cmd := exec.CommandContext(ctx, "nsenter", append(args, command...)...)
 	cmd.Env = env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	cmd.Cancel = func() error { return killBelow(cmd.Process.Pid) }
+	cmd.WaitDelay = 5 * time.Second
 	return cmd, nil
+}
+
+// killBelow kills what nsenter has started and lets nsenter itself reap it: a dead process
+// that nobody reaps would hold up the end of the container's pid namespace.
+func killBelow(nsenter int) error {
+	table, err := readProcesses()
+	if err != nil {
+		return err
+	}
+	tree := table.tree(nsenter)
+	if len(tree) < 2 {
+		return syscall.Kill(nsenter, syscall.SIGKILL)
+	}
+	for _, p := range tree[1:] {
+		err = errors.Join(err, signalProcess(p.pid, p.startTicks, syscall.SIGKILL))
+	}
+	return err
 }
 
 // execLaunch is the environment and working folder that the container was started with.

@@ -98,7 +98,6 @@ func (s *Server) supervise(c *container, wait func() error) {
 	go func() { exited <- wait() }()
 	s.tasks.Go(func() {
 		log := newContainerLog(c.dir, c.record.LogPath, s.log)
-		defer log.save()
 		tick := time.NewTicker(logInterval)
 		defer tick.Stop()
 		for {
