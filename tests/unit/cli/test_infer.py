@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from dlagent.cli.errors import CliError
 from dlagent.cli.infer import app

@@ -30,7 +30,8 @@ class Echo:
 @pytest.mark.parametrize("max_batch_size", [1, 8, 64])
 def test_order_and_batches(max_batch_size: int) -> None:
     images = np.arange(100, dtype=np.uint8).reshape(-1, 1)
-    agent, heard = Echo(max_batch_size), []
+    agent = Echo(max_batch_size)
+    heard: list[int] = []
     served = classify(agent, images, heard.append)  # type: ignore[arg-type]  # a stand-in by shape
     np.testing.assert_array_equal(served.classes, np.arange(100))
     assert sum(heard) == 100

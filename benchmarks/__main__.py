@@ -1,0 +1,22 @@
+"""`python -m benchmarks NAME [options of the benchmark]`."""
+
+import importlib
+import sys
+
+NAMES = {
+    "first_answer": "kubectl apply to the first correct answer",
+    "steady_state": "what the operator costs while nothing happens",
+}
+
+
+def main() -> None:
+    """Run the benchmark that is named first."""
+    if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
+        known = "\n".join(f"  {name:14}{text}" for name, text in NAMES.items())
+        raise SystemExit(f"which benchmark?\n{known}")
+    name = sys.argv.pop(1)
+    importlib.import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
