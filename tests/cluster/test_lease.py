@@ -106,7 +106,8 @@ class Candidate:
 async def candidate(kubeconfig: Path, name: str, identity: str) -> AsyncIterator[Candidate]:
     client = await connect(kubeconfig)
     target = urlsplit(client.configuration.host)
-    assert target.hostname is not None and target.port is not None
+    assert target.hostname is not None
+    assert target.port is not None
     line = Line(target.hostname, target.port)
     await line.start()
     client.configuration.host = f"https://127.0.0.1:{line.port}"

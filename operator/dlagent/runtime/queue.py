@@ -77,6 +77,7 @@ class WorkQueue(Generic[K]):
         self._timeout_seconds = timeout_seconds
         self._schedule: Schedule[K] = Schedule(backoff or Backoff())
         self._changed = asyncio.Event()
+        self._opened = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -91,11 +92,15 @@ class WorkQueue(Generic[K]):
         self._changed.set()
 
     def start(self) -> None:
-        """Start the workers. Keys may have been added before."""
+        """Make the workers, which wait for `open`. Keys may be added before."""
         self._tasks = [
             asyncio.create_task(self._work(), name=f"worker-{number}")
             for number in range(self._workers)
         ]
+
+    def open(self) -> None:
+        """Let the workers begin."""
+        self._opened.set()
 
     async def join(self) -> None:
         """Until a worker ends: after `stop`, or by a defect here, whose error this raises."""
@@ -106,6 +111,7 @@ class WorkQueue(Generic[K]):
     async def stop(self, grace_seconds: float) -> None:
         """Begin nothing new, let what runs end, and cancel what has not after the grace."""
         self._stopping = True
+        self._opened.set()
         self._changed.set()
         if not self._tasks:
             return
@@ -130,6 +136,7 @@ class WorkQueue(Generic[K]):
         return self._schedule.oldest(self._clock.now())
 
     async def _work(self) -> None:
+        await self._opened.wait()
         while not self._stopping:
             popped = self._schedule.pop(self._clock.now())
             if popped is None:

@@ -27,7 +27,9 @@ class Server:
         app.router.add_get("/metrics", self._serve_metrics)
         app.router.add_get("/healthz", self._serve_health)
         app.router.add_get("/readyz", self._serve_readiness)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=0
+        )
 
     async def start(self) -> int:
         """Listen; returns the port, which differs from the one asked for where that was 0.
@@ -43,11 +45,19 @@ class Server:
         await self._runner.cleanup()
 
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return _closing(
+            web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        )
 
     async def _serve_health(self, _request: web.Request) -> web.Response:
-        return web.Response(text="ok")
+        return _closing(web.Response(text="ok"))
 
     async def _serve_readiness(self, _request: web.Request) -> web.Response:
         reason = self._not_ready()
-        return web.Response(status=503 if reason else 200, text=reason or "ok")
+        return _closing(web.Response(status=503 if reason else 200, text=reason or "ok"))
+
+
+def _closing(response: web.Response) -> web.Response:
+    """No idle connection is kept: each is a task that kopf would wait for when it stops."""
+    response.force_close()
+    return response

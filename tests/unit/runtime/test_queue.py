@@ -89,6 +89,7 @@ def run(scenario: Callable[[Harness], Awaitable[None]], workers: int = 2) -> Har
     async def main() -> Harness:
         harness = Harness(workers)
         harness.queue.start()
+        harness.queue.open()
         await scenario(harness)
         for future in harness.running.values():
             future.cancel()
@@ -98,13 +99,14 @@ def run(scenario: Callable[[Harness], Awaitable[None]], workers: int = 2) -> Har
     return asyncio.run(main())
 
 
-def test_what_was_added_before_the_start_runs_after_it() -> None:
+def test_what_was_added_before_the_opening_runs_after_it() -> None:
     async def main() -> list[str]:
         harness = Harness()
+        harness.queue.start()
         harness.queue.add("a")
         await settle()
         assert harness.begun == []
-        harness.queue.start()
+        harness.queue.open()
         await settle()
         await harness.succeed("a")
         await harness.queue.stop(grace_seconds=0)
@@ -196,6 +198,7 @@ def test_a_reconcile_that_hangs_is_ended_and_counts_as_a_failure() -> None:
         )
         queue.add("a")
         queue.start()
+        queue.open()
         await settle()
         await queue.stop(grace_seconds=0)
         return observed
@@ -207,6 +210,7 @@ def test_stop_lets_what_runs_end_and_begins_nothing_new() -> None:
     async def main() -> Harness:
         harness = Harness(workers=1)
         harness.queue.start()
+        harness.queue.open()
         await harness.add("a")
         await harness.add("b")
         stopping = asyncio.create_task(harness.queue.stop(grace_seconds=60))
@@ -225,6 +229,7 @@ def test_stop_cancels_what_outlives_its_grace() -> None:
     async def main() -> Harness:
         harness = Harness()
         harness.queue.start()
+        harness.queue.open()
         await harness.add("a")
         await harness.queue.stop(grace_seconds=0)
         return harness
@@ -302,6 +307,7 @@ def test_a_worker_that_ends_is_told_by_join() -> None:
             reconcile, Broken(), workers=2, clock=FakeClock(), random=lambda: 0.0
         )
         queue.start()
+        queue.open()
         queue.add("a")
         try:
             await queue.join()

@@ -1,0 +1,98 @@
+"""kopf's part: it watches, and hands each event on. It decides and writes nothing.
+
+`watch` runs kopf for `main`. Children are selected by label on the server: the `labels=` of kopf's
+decorators filter in this process only, `settings.watching.label_selectors` reaches the API.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import aiohttp
+import kopf
+
+from dlagent.adapters.kinds import WATCHED, KindInfo
+
+Object = dict[str, Any]
+Sink = Callable[[str, bool, Object], None]  # kind, whether it is gone, the object
+
+_FIRST_BACKOFF = 1.0
+_LAST_BACKOFF = 15.0
+
+
+async def watch(
+    sink: Sink,
+    login: Callable[[], Awaitable[tuple[str, aiohttp.ClientSession]]],
+    namespaces: list[str],
+    started: asyncio.Event,
+    stop: asyncio.Event,
+) -> None:
+    """Watch until `stop`. `login` gives the apiserver's address and a session that kopf may close.
+
+    An error of kopf's is raised: the process must end, for it watches no more.
+    """
+    registry = kopf.OperatorRegistry()
+    _register(registry, sink, login)
+    await kopf.operator(
+        registry=registry,
+        settings=_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        ready_flag=started,
+        stop_flag=stop,
+    )
+
+
+def _register(
+    registry: kopf.OperatorRegistry,
+    sink: Sink,
+    login: Callable[[], Awaitable[tuple[str, aiohttp.ClientSession]]],
+) -> None:
+    @kopf.on.login(registry=registry)
+    async def _login(**_: Any) -> kopf.AiohttpSession:
+        server, session = await login()
+        return kopf.AiohttpSession(server=server, aiohttp_session=session)
+
+    for info in WATCHED:
+        _on_event(registry, info, sink)
+
+
+def _on_event(registry: kopf.OperatorRegistry, info: KindInfo, sink: Sink) -> None:
+    @kopf.on.event(
+        group=info.group,
+        version=info.version,
+        plural=info.plural,
+        id=info.plural,
+        registry=registry,
+    )
+    async def _event(event: kopf.RawEvent, **_: Any) -> None:
+        sink(info.kind, event["type"] == "DELETED", dict(event["object"]))
+
+
+class _Patience:
+    """Delays for kopf's requests, in seconds, without end: an apiserver may be away for long."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = _FIRST_BACKOFF
+        while True:
+            yield delay
+            delay = min(_LAST_BACKOFF, delay * 2)
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = None  # main ends the process itself
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 60
+    settings.networking.error_backoffs = _Patience()
+    settings.watching.connect_timeout = 10
+    settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = 1
+    for info in WATCHED:
+        if info.selector is not None:
+            key = (info.group, info.version, info.plural)
+            settings.watching.label_selectors[key] = info.selector
+    return settings
