@@ -29,6 +29,7 @@ _TICK = 0.05  # seconds between two looks while something is starting
 _REST = 5.0  # the same when nothing is
 _STEADY = 30.0  # a component that ran this long starts its back-off anew
 _LONGEST_BACK_OFF = 10.0
+_TERM_GRACE = 3.0  # a kube-apiserver with open watches takes a minute to end by itself
 _MS_BIND, _MS_REC = 4096, 16384
 
 
@@ -50,6 +51,7 @@ class Component:
     start_after: float = 0.0
     back_off: float = 0.0
     restarts: int = 0
+    kill_at: float | None = None
 
     def state(self) -> str:
         if not self.wanted:
@@ -92,6 +94,10 @@ class Supervisor:
         """Start and check what is due; whether anything is not settled yet."""
         unsettled = False
         for component in self._components.values():
+            unsettled = unsettled or component.kill_at is not None
+            if component.kill_at is not None and time.monotonic() >= component.kill_at:
+                component.kill_at = None
+                _send(component.process, signal.SIGKILL)
             if not component.wanted:
                 continue
             if component.process is None and self._may_start(component):
@@ -140,6 +146,7 @@ class Supervisor:
         )
         component.start_after = time.monotonic() + component.back_off
         component.process = None
+        component.kill_at = None
         component.ready = False
         component.restarts += 1
         _say(f"{component.name} ended with {code} after {ran:.1f} s")
@@ -164,10 +171,10 @@ class Supervisor:
             component.wanted, component.start_after, component.back_off = True, 0.0, 0.0
         elif verb == "stop":
             component.wanted = False
-            _send(component.process, signal.SIGTERM)
+            _terminate(component)
         elif verb == "restart":
             component.wanted = True
-            _send(component.process, signal.SIGTERM)
+            _terminate(component)
         elif verb == "kill":
             _send(component.process, signal.SIGKILL)
         else:
@@ -260,6 +267,12 @@ def _trusting() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _terminate(component: Component) -> None:
+    if component.process is not None:
+        component.kill_at = time.monotonic() + _TERM_GRACE
+        _send(component.process, signal.SIGTERM)
 
 
 def _send(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
