@@ -20,7 +20,7 @@ class ArtifactFile(ApiModel):
 
 
 class Manifest(ApiModel):
-    """One artifact. `key_inputs` is what the key is the digest of, so that a key explains itself."""
+    """One artifact; `key_inputs` is what its key is the digest of: a key explains itself."""
 
     format_version: int = FORMAT_VERSION
     key: str

@@ -65,8 +65,8 @@ def _note(tau: Sequence[TauPoint], slo: Slo, delay_microseconds: int) -> str | N
         return None
     fastest = min(tau, key=lambda point: point.batch)
     return (
-        f"one batch of {fastest.batch} was measured at {fastest.milliseconds:.1f} ms: a request that"
-        f" waits for another cannot be answered within {slo.latency.threshold_milliseconds} ms"
+        f"one batch of {fastest.batch} was measured at {fastest.milliseconds:.1f} ms: a request"
+        f" that waits for another cannot be answered within {slo.latency.threshold_milliseconds} ms"
     )
 
 

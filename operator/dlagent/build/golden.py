@@ -1,0 +1,52 @@
+"""The self-check of an artifact: its golden input and what it answers to it."""
+
+import numpy as np
+
+from dlagent.build.network import concrete
+from dlagent.build.runtime import Session
+from dlagent.domain.artifact.interface import ModelInterface
+from dlagent.domain.artifact.selfcheck import (
+    NUMPY_TYPES,
+    ExpectedOutput,
+    SelfCheck,
+    golden_input,
+    head_of,
+)
+
+SEED = "0"
+# Wider than parity's: the serving machine has other instructions and another runtime version.
+RELATIVE = 1e-2
+ABSOLUTE_SHARE = 1e-3  # of the largest golden value
+
+
+def golden(session: Session, interface: ModelInterface, free_size: int) -> SelfCheck:
+    """Run the golden input, a batch of one. Raises RunError."""
+    batch = 1 if interface.batched else None
+    inputs = [concrete(tensor, batch, free_size) for tensor in interface.inputs]
+    answers = session.run({tensor.name: golden_input(SEED, tensor) for tensor in inputs})
+    outputs = [
+        ExpectedOutput(
+            name=tensor.name,
+            data_type=tensor.data_type,
+            shape=list(answers[tensor.name].shape),
+            head=_finite(head_of(answers[tensor.name])),
+        )
+        for tensor in interface.outputs
+    ]
+    largest = max(
+        (abs(v) for o in outputs if NUMPY_TYPES[o.data_type].kind == "f" for v in o.head),
+        default=0.0,
+    )
+    return SelfCheck(
+        seed=SEED,
+        inputs=inputs,
+        outputs=outputs,
+        relative_tolerance=RELATIVE,
+        absolute_tolerance=float(f"{ABSOLUTE_SHARE * (largest or 1.0):.3g}"),
+    )
+
+
+def _finite(head: list[float]) -> list[float]:
+    """The values up to the first that JSON has no word for."""
+    finite = np.isfinite(head)
+    return head if finite.all() else head[: int(np.argmin(finite))]

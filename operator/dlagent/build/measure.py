@@ -1,0 +1,58 @@
+"""Stage 6: the time of a batch by its size, on one thread with the serving backend's options."""
+
+import statistics
+import time
+
+from dlagent.build.failure import BuildError
+from dlagent.build.network import sample
+from dlagent.build.runtime import Array, RunError, Session
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.summary import FailureReason
+
+BATCHES = (1, 2, 4, 8, 16, 32)
+BUDGET_SECONDS = 2.0
+_WARM_UP = 2
+_MOST_REPEATS = 30
+_FEWEST_REPEATS = 3
+
+
+def measure(session: Session, interface: ModelInterface, free_size: int) -> list[TauPoint]:
+    """Medians, smallest batch first. A slow model has fewer points, but always the first.
+
+    Raises:
+        BuildError: InvalidModel, where the model does not take a batch.
+    """
+    started = time.monotonic()
+    points: list[TauPoint] = []
+    share = BUDGET_SECONDS / len(BATCHES)
+    for batch in BATCHES if interface.batched else (None,):
+        spent = time.monotonic() - started
+        if points and spent + _cost(points[-1]) > BUDGET_SECONDS:
+            break
+        feed = sample(interface.inputs, "measure", batch, free_size)
+        milliseconds = _median(session, feed, share)
+        points.append(TauPoint(batch=batch or 1, milliseconds=milliseconds))
+    return points
+
+
+def _cost(last: TauPoint) -> float:
+    """Seconds that the next, doubled batch takes at least."""
+    return (_WARM_UP + _FEWEST_REPEATS) * 2 * last.milliseconds / 1000
+
+
+def _median(session: Session, feed: dict[str, Array], budget_seconds: float) -> float:
+    times: list[float] = []
+    end = time.monotonic() + budget_seconds
+    for repeat in range(_WARM_UP + _MOST_REPEATS):
+        began = time.perf_counter()
+        try:
+            session.run(feed)
+        except RunError as error:
+            raise BuildError(
+                FailureReason.INVALID_MODEL, f"the model does not take a batch: {error}"
+            ) from error
+        if repeat >= _WARM_UP:
+            times.append((time.perf_counter() - began) * 1000)
+        if len(times) >= _FEWEST_REPEATS and time.monotonic() > end:
+            break
+    return float(f"{statistics.median(times):.4g}")

@@ -1,0 +1,72 @@
+"""Stage 7: the artifact's files, and their publication."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlagent.adapters.store import FolderStore, Publication
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.layout import CONFIG, MANIFEST, NETWORK, REPORT
+from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
+from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.artifact.triton_config import ENGINE, ServingPlan, render_config
+
+PRECISION = "FP32"
+# config.pbtxt in the store is for whoever points Triton at the folder; the operator renders one
+# for each revision. It must not depend on what was measured, so it is the same in every build.
+_PLAIN_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the stages before have made."""
+
+    key: str
+    key_inputs: dict[str, Any]
+    model: bytes
+    interface: ModelInterface
+    tau: list[TauPoint]
+    self_check: SelfCheck
+    versions: dict[str, str]
+
+
+def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Manifest:
+    """Put the artifact into the store; the manifest that is there in the end.
+
+    Where another build of the key was first, its artifact is the one.
+
+    Raises:
+        OSError: no space, or the store failed; nothing was published.
+        ArtifactMissingError, ArtifactCorruptError: the other build's artifact went away again.
+    """
+    files = {
+        NETWORK: built.model,
+        CONFIG: _plain_config(built.interface).encode(),
+        REPORT: (json.dumps(report, indent=2) + "\n").encode(),
+    }
+    manifest = Manifest(
+        key=built.key,
+        key_inputs=built.key_inputs,
+        files={
+            path: ArtifactFile(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+            for path, data in files.items()
+        },
+        engine=ENGINE,
+        precision=PRECISION,
+        interface=built.interface,
+        tau=built.tau,
+        self_check=built.self_check,
+        versions=built.versions,
+    )
+    outcome = store.publish(built.key, files | {MANIFEST: manifest.to_json().encode()})
+    if outcome == Publication.ALREADY_THERE:
+        store.verify(built.key)
+        return Manifest.model_validate_json(store.manifest(built.key))
+    return manifest
+
+
+def _plain_config(interface: ModelInterface) -> str:
+    size = _PLAIN_BATCH if interface.batched else 0
+    return render_config(interface, ServingPlan(size, 0, 1), ENGINE)
