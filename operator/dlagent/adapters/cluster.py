@@ -45,11 +45,13 @@ class Cluster:
     async def scale(self, partial: Object) -> Object:
         """Server-side apply, forced, as manager dlagent-scaler, unless it is so already.
 
-        Reads the live Deployment first: the cache may be behind. The uid in `partial` makes the
-        apiserver refuse (409) to touch, or make, another Deployment of that name.
+        Reads the live Deployment first: the cache may be behind. One that is not of the uid in
+        `partial` is a conflict; should it change after the read, the apiserver refuses the uid.
         """
         info, namespace, name = _address(partial)
         live = await self._api.json("get", info, info.path(namespace, name))
+        if live["metadata"]["uid"] != partial["metadata"]["uid"]:
+            raise ConflictError(409, f"Deployment {name} has been made anew")
         if _contains(live, partial):
             self._written(info.kind, live)
             return live

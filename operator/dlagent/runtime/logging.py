@@ -22,8 +22,8 @@ _agent: ContextVar[str | None] = ContextVar("agent", default=None)
 _reconcile_id: ContextVar[str | None] = ContextVar("reconcile_id", default=None)
 _revision: ContextVar[str | None] = ContextVar("revision", default=None)
 
-# Libraries that tell of each request or task at INFO.
-_NOISY = ("asyncio", "aiohttp.access", "urllib3")
+# Libraries that tell of each request, task or event at INFO.
+_NOISY = ("asyncio", "aiohttp.access", "urllib3", "kopf.objects")
 
 _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/._~-]{8,}=*"), r"\1 ***"),

@@ -59,7 +59,7 @@ def test_text_shows_the_context_at_the_end() -> None:
 def test_the_object_of_a_log_of_kopf_is_named() -> None:
     stream = logged(LogFormat.JSON)
     reference = {"kind": "Pod", "namespace": "n", "name": "p", "uid": "u"}
-    logging.getLogger("kopf.objects").info("seen", extra={"k8s_ref": reference})
+    logging.getLogger("kopf.objects").error("seen", extra={"k8s_ref": reference})
     assert json.loads(stream.getvalue())["object"] == "Pod n/p"
 
 
