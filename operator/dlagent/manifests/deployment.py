@@ -76,7 +76,11 @@ def deployment(
             "spec": _pod(owner, revision, serving, profile, builder, drain),
         },
     }
-    metadata = owned_metadata(owner, deployment_name(owner.name, revision.id), labels)
+    metadata = owned_metadata(
+        owner,
+        deployment_name(owner.name, revision.id),
+        {**labels, names.ARTIFACT_LABEL: revision.artifact_key[:16]},
+    )
     metadata["annotations"] = {names.TEMPLATE_VERSION_ANNOTATION: _digest(spec)}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
 
@@ -192,8 +196,8 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
         "securityContext": container_security(),
         "volumeMounts": [
             {"name": "models", "mountPath": "/models", "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},
-            {"name": "shm", "mountPath": "/dev/shm"},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # in the pod, not here
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  # as above
         ],
     }
     if profile.command is not None:

@@ -14,11 +14,6 @@ from dlagent.manifests.deployment import GRPC_PORT, HTTP_PORT, METRICS_PORT
 CLIENT_LABEL = "dlagent.io/client"
 
 
-def url(namespace: str, agent: str) -> str:
-    """Where clients inside the cluster find the agent."""
-    return f"http://{agent}.{namespace}.svc:{HTTP_PORT}"
-
-
 def service(owner: Owner, revision: str) -> Object:
     """The agent's address; its selector names the one revision that answers."""
     return {

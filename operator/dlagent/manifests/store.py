@@ -36,15 +36,15 @@ def record_name(key: str) -> str:
     return f"dlagent-artifact-{key[:16]}"
 
 
-def record(namespace: str, summary: Summary) -> Object:
+def record(namespace: str, key: str, summary: Summary) -> Object:
     """The ConfigMap that says that an artifact is in the store, and what it is."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": record_name(summary.key),
+            "name": record_name(key),
             "namespace": namespace,
-            "labels": {**_LABELS, names.ARTIFACT_LABEL: summary.key[:16]},
+            "labels": {**_LABELS, names.ARTIFACT_LABEL: key[:16]},
         },
         "data": {SUMMARY_FIELD: summary.model_dump_json(by_alias=True, exclude_none=True)},
     }

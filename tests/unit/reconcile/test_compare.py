@@ -5,11 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from dlagent.reconcile.compare import contains, quantity
 from hypothesis import given
 from hypothesis import strategies as st
 
-SAME = [
+from dlagent.reconcile.compare import contains, quantity
+
+SAME: list[tuple[str, Any, Any]] = [
     ("defaulted fields are ignored", {"a": 1}, {"a": 1, "b": 2}),
     ("quantities by value", {"limits": {"cpu": "1"}}, {"limits": {"cpu": "1000m"}}),
     ("a quantity may be a number", {"limits": {"cpu": 1}}, {"limits": {"cpu": "1"}}),
@@ -34,7 +35,7 @@ SAME = [
         {"ports": [{"port": 1, "protocol": "TCP"}]},
     ),
 ]
-DIFFERENT = [
+DIFFERENT: list[tuple[str, Any, Any]] = [
     ("a changed value", {"a": 1}, {"a": 2}),
     ("a missing value", {"a": 1}, {}),
     ("an object that is gone", {"a": 1}, None),
@@ -42,7 +43,11 @@ DIFFERENT = [
     ("arguments were reordered", {"args": ["a", "b"]}, {"args": ["b", "a"]}),
     ("a container is gone", {"containers": [{"name": "a"}]}, {"containers": []}),
     ("a Service's selector was widened", {"selector": {"a": "1"}}, {"selector": {}}),
-    ("a Service's selector was narrowed", {"selector": {"a": "1"}}, {"selector": {"a": "1", "b": "2"}}),
+    (
+        "a Service's selector was narrowed",
+        {"selector": {"a": "1"}},
+        {"selector": {"a": "1", "b": "2"}},
+    ),
     (
         "a policy's selector was narrowed",
         {"podSelector": {"matchLabels": {"a": "1"}}},
@@ -56,7 +61,7 @@ DIFFERENT = [
     ),
     ("a quantity that differs", {"limits": {"cpu": "1"}}, {"limits": {"cpu": "2"}}),
     ("a list became a map", {"a": [1]}, {"a": {"b": 1}}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("desired", "live"), [row[1:] for row in SAME], ids=[r[0] for r in SAME])

@@ -107,9 +107,8 @@ def _known(seen: Seen, artifact: Artifact) -> BuildDecision:
 
 
 def _describe(artifact: Artifact) -> str:
-    return (
-        f"Artifact {artifact.key[:12]} ({artifact.engine}, {artifact.precision}) is in the store."
-    )
+    kind = f"{artifact.engine}, {artifact.precision}"
+    return f"Artifact {artifact.key[:12]} ({kind}) is in the store."
 
 
 def _is_over(job: Job) -> bool:
@@ -179,7 +178,7 @@ def _succeeded(seen: Seen, job: Job, now: datetime) -> BuildDecision:
         Reason.BUILT if built else Reason.CACHED,
         _describe(artifact),
         artifact,
-        actions=(WriteRecord(result, "the build succeeded"),),
+        actions=(WriteRecord(artifact.key, result, "the build succeeded"),),
     )
 
 

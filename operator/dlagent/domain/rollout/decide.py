@@ -1,12 +1,13 @@
 """One agent: what was seen, and the time, to a plan. Pure; called by dlagent.reconcile.agent."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.build.decision import BuildDecision, decide_build, outdated_jobs
-from dlagent.domain.rollout.decision import RolloutDecision, decide_rollout
+from dlagent.domain.rollout.decision import RolloutDecision, decide_rollout, to_check
 from dlagent.domain.rollout.plan import Action, Plan
-from dlagent.domain.rollout.seen import Seen
+from dlagent.domain.rollout.seen import Pod, Seen
 from dlagent.domain.status.decision import decide_status
 from dlagent.domain.status.events import decide_events
 
@@ -42,3 +43,20 @@ def _as_it_is(seen: Seen, rollout: RolloutDecision) -> RolloutDecision:
 def _soonest(build: BuildDecision, rollout: RolloutDecision) -> float | None:
     waits = (build.requeue_after, rollout.requeue_after)
     return min((wait for wait in waits if wait is not None), default=None)
+
+
+@dataclass(frozen=True)
+class PodsToCheck:
+    """Pods that must give the golden output before requests are sent to them."""
+
+    pods: tuple[Pod, ...]
+    check: SelfCheck
+
+
+def pods_to_check(seen: Seen, now: datetime) -> PodsToCheck | None:
+    """What `decide` will want to know next; None where no self-check is due."""
+    artifact = decide_build(seen, now).artifact
+    if artifact is None:
+        return None
+    pods = to_check(seen, artifact)
+    return PodsToCheck(pods, artifact.self_check) if pods else None

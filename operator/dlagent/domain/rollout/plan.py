@@ -23,6 +23,7 @@ class StartBuild:
 
 @dataclass(frozen=True)
 class WriteRecord:
+    key: str
     summary: Summary
     why: str
 
@@ -70,7 +71,7 @@ class Delete:
     why: str
 
 
-Action = StartBuild | WriteRecord | EnsureNetwork | EnsureRevision | Scale | PointService | Delete
+Action = StartBuild | WriteRecord | EnsureNetwork | EnsureRevision | Scale | PointService
 
 
 @dataclass(frozen=True)

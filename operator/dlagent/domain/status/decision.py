@@ -49,19 +49,42 @@ def decide_status(
     )
 
 
-def failed_status(
+def unusable_status(
     before: AgentStatus, generation: int, reason: str, message: str, now: datetime
 ) -> AgentStatus:
     """The status of an agent whose spec or runtime the operator cannot use at all.
 
     What it says of the revision that serves stays as it was: nothing was touched.
     """
+    artifact = condition("ArtifactReady", False, reason, message)
+    return _stopped(before, artifact, generation, reason, message, now)
+
+
+def refused_status(
+    before: AgentStatus, planned: AgentStatus, message: str, now: datetime
+) -> AgentStatus:
+    """The status where the apiserver took a request amiss: of the plan, what came before that."""
+    artifact = planned.condition("ArtifactReady") or condition(
+        "ArtifactReady", False, Reason.WRITE_REFUSED, message
+    )
+    generation = planned.observed_generation
+    stopped = _stopped(before, artifact, generation, Reason.WRITE_REFUSED, message, now)
+    return stopped.model_copy(update={"source": planned.source, "artifact": planned.artifact})
+
+
+def _stopped(
+    before: AgentStatus,
+    artifact: Condition,
+    generation: int,
+    reason: str,
+    message: str,
+    now: datetime,
+) -> AgentStatus:
     available = before.condition("Available")
-    kept = available or condition("Available", False, Reason.NO_REPLICAS, "Nothing serves yet.")
     conditions = [
         condition("Ready", False, reason, message),
-        kept,
-        condition("ArtifactReady", False, reason, message),
+        available or condition("Available", False, Reason.NO_REPLICAS, "No revision serves yet."),
+        artifact,
         condition("Stalled", True, reason, message),
     ]
     carried = carry_over(before.conditions, conditions, generation, now)

@@ -1,4 +1,4 @@
-"""What can go wrong outside, as the reconcilers know it: adapters raise these, reconcilers catch them."""
+"""What can go wrong outside: adapters raise these, and the reconcilers know what to do then."""
 
 
 class ClusterError(Exception):

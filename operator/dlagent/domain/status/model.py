@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
 from dlagent.api.types import ApiModel
 
@@ -36,6 +36,8 @@ class Reason(StrEnum):
     CONTAINER_FAILED = "ContainerFailed"
     PAUSED = "Paused"
     INVALID_SPEC = "InvalidSpec"
+    SCHEME_NOT_ALLOWED = "SchemeNotAllowed"
+    WRITE_REFUSED = "WriteRefused"
     UNKNOWN_RUNTIME = "UnknownRuntime"
 
 
@@ -52,7 +54,10 @@ class SourceStatus(ApiModel):
     """Which content of the source was taken; it is not followed when the file changes in place."""
 
     uri: str
-    resolved_sha256: str = Field(alias="resolvedSHA256")
+    resolved_sha256: str = Field(
+        validation_alias=AliasChoices("resolvedSHA256", "resolved_sha256"),
+        serialization_alias="resolvedSHA256",
+    )
 
 
 class ArtifactStatus(ApiModel):

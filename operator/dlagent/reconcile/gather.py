@@ -1,0 +1,226 @@
+"""Everything that is to be known about one agent, from the cache and its pods, as one value.
+
+Reads only. `parse_agent` says what the spec asks for, or why it cannot be used; `gather` adds what
+is there.
+"""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import replace
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from dlagent.api import names
+from dlagent.api.types import KIND, DLAgentSpec
+from dlagent.domain.artifact.request import Target, artifact_key, build_id, build_request
+from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.build.decision import known_digest
+from dlagent.domain.rollout.decide import pods_to_check
+from dlagent.domain.rollout.seen import Agent, Check, Deployment, Job, Pod, Record, Seen
+from dlagent.domain.status.errors import PodUnreachable
+from dlagent.domain.status.model import AgentStatus, Reason, parse_status
+from dlagent.manifests.common import serving_selector
+from dlagent.manifests.store import record_name
+from dlagent.reconcile import observe
+from dlagent.reconcile.ports import BuildLogs, ClusterReader, Inference, Object
+from dlagent.runtime.settings import Settings
+
+
+class AgentRefused(Exception):
+    """The operator cannot use this spec; `reason` and the message are for the conditions."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def parse_agent(obj: Object, settings: Settings) -> Agent:
+    """What a DLAgent asks for.
+
+    Raises:
+        AgentRefused: the spec does not parse, or asks for what the settings do not have.
+    """
+    try:
+        spec = DLAgentSpec.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        raise AgentRefused(Reason.INVALID_SPEC, _complaints(error)) from error
+    profile = settings.runtimes.get(spec.serving.runtime)
+    if profile is None:
+        known = ", ".join(sorted(settings.runtimes))
+        raise AgentRefused(
+            Reason.UNKNOWN_RUNTIME,
+            f"The operator's settings have no runtime {spec.serving.runtime!r}. Set"
+            f" spec.serving.runtime to one of: {known}.",
+        )
+    _refuse_scheme(spec.model.source.uri, settings)
+    limit = settings.builder.max_source_bytes
+    target = Target(
+        triton_version=profile.target.triton_version, accelerator=profile.target.accelerator
+    )
+    metadata = obj["metadata"]
+    request = build_request(spec, spec.model.source.sha256, target, limit)
+    try:
+        build = build_id(request, observe.annotation(obj, names.RETRY_ANNOTATION))
+    except (ArithmeticError, ValueError) as error:  # a number that admission let through
+        raise AgentRefused(
+            Reason.INVALID_SPEC, f"A number in spec.perceive cannot be read: {error!r}."
+        ) from error
+    return Agent(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        spec=spec,
+        request=request,
+        build_id=build,
+        build_options=_build_options(spec, limit),
+        restarted_at=observe.annotation(obj, names.RESTARTED_AT_ANNOTATION),
+    )
+
+
+def _refuse_scheme(uri: str, settings: Settings) -> None:
+    scheme = uri.partition("://")[0]
+    allowed = settings.builder.allowed_schemes
+    if scheme not in allowed:
+        raise AgentRefused(
+            Reason.SCHEME_NOT_ALLOWED,
+            f"Sources of scheme {scheme!r} are not allowed. Set spec.model.source.uri to one of"
+            f" {', '.join(f'{item}://' for item in allowed)}, or add the scheme to"
+            " builder.allowedSchemes in the operator's settings.",
+        )
+
+
+def _complaints(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_input=False)
+    parts = [f"spec.{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in details[:5]]
+    return "; ".join(parts) + "."
+
+
+def _build_options(spec: DLAgentSpec, max_source_bytes: int) -> str:
+    """A digest of what the Job is made of beside the build itself: other options, another Job."""
+    options = spec.build.model_dump(mode="json", by_alias=True, exclude_none=True)
+    text = json.dumps({"build": options, "limit": max_source_bytes}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Gatherer:
+    """Reads what is there; the log of a running build and the self-check are its only requests."""
+
+    def __init__(
+        self, reader: ClusterReader, logs: BuildLogs, inference: Inference, settings: Settings
+    ) -> None:
+        self._reader = reader
+        self._logs = logs
+        self._inference = inference
+        self._settings = settings
+
+    async def gather(self, obj: Object, agent: Agent, now: datetime) -> Seen:
+        status = parse_status(obj.get("status"))
+        seen = Seen(
+            agent=agent,
+            status=status,
+            jobs=await self._jobs(agent),
+            records=self._records(agent, status),
+            deployments=self._deployments(agent),
+            selected=observe.selected_revision(
+                self._reader.get("Service", agent.namespace, agent.name)
+            ),
+        )
+        wanted = pods_to_check(seen, now)
+        if wanted is None:
+            return seen
+        checks = [self._check(agent, pod, wanted.check) for pod in wanted.pods]
+        return replace(seen, checks=tuple(await asyncio.gather(*checks)))
+
+    async def _jobs(self, agent: Agent) -> tuple[Job, ...]:
+        objects = self._reader.list("Job", agent.namespace, {names.COMPONENT_LABEL: "build"})
+        return tuple(
+            [
+                await self._job(agent, obj)
+                for obj in objects
+                if observe.build_of(obj) == agent.build_id or agent.uid in observe.owners(obj)
+            ]
+        )
+
+    async def _job(self, agent: Agent, obj: Object) -> Job:
+        build = observe.build_of(obj)
+        labels = {names.COMPONENT_LABEL: "build", names.BUILD_LABEL: build}
+        pods = observe.pods(self._reader.list("Pod", agent.namespace, labels))
+        progress = None
+        if build == agent.build_id and pods and pods[-1].running:
+            line = await self._logs.last_line(agent.namespace, pods[-1].name)
+            progress = stage_of(line or "")
+        job = observe.job(obj, pods, progress, awaited=False)
+        return replace(job, awaited=job.succeeded and self._is_awaited(agent, job))
+
+    def _is_awaited(self, agent: Agent, job: Job) -> bool:
+        """Another agent of the namespace asked for the same build and has not taken it over."""
+        result = job.result
+        if result is None:
+            return False
+        others = self._reader.list(KIND, agent.namespace, {})
+        return any(
+            self._awaits(obj, job.build_id, result.key)
+            for obj in others
+            if obj["metadata"]["uid"] != agent.uid and not observe.is_deleting(obj)
+        )
+
+    def _awaits(self, obj: Object, build: str, key: str | None) -> bool:
+        try:
+            other = parse_agent(obj, self._settings)
+        except AgentRefused:
+            return False
+        if other.spec.paused or other.build_id != build:
+            return False
+        artifact = parse_status(obj.get("status")).artifact
+        return artifact is None or artifact.key != key
+
+    def _records(self, agent: Agent, status: AgentStatus) -> tuple[Record, ...]:
+        digest = known_digest(agent, status)
+        if digest is None:
+            return ()
+        name = record_name(artifact_key(agent.request, digest))
+        record = observe.record(self._reader.get("ConfigMap", agent.namespace, name))
+        return () if record is None else (record,)
+
+    def _deployments(self, agent: Agent) -> tuple[Deployment, ...]:
+        selector = serving_selector(agent.name)
+        by_revision: dict[str, list[Object]] = {}
+        for pod in self._reader.list("Pod", agent.namespace, selector):
+            revision = pod["metadata"]["labels"].get(names.REVISION_LABEL, "")
+            by_revision.setdefault(revision, []).append(pod)
+        return tuple(
+            observe.deployment(
+                obj,
+                observe.pods(
+                    by_revision.get(obj["metadata"]["labels"].get(names.REVISION_LABEL, ""), [])
+                ),
+            )
+            for obj in self._reader.list("Deployment", agent.namespace, selector)
+            if observe.belongs_to(obj, agent.uid)
+        )
+
+    async def _check(self, agent: Agent, pod: Pod, check: SelfCheck) -> Check:
+        if pod.ip is None:
+            return Check(pod.name, unreachable=True)
+        try:
+            return Check(
+                pod.name, failure=await self._inference.self_check(pod.ip, agent.name, check)
+            )
+        except PodUnreachable:
+            return Check(pod.name, unreachable=True)
+
+
+def stage_of(line: str) -> str | None:
+    """What a build says that it is doing; None for a line that is none of its reports."""
+    try:
+        report = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(report, dict) or not isinstance(report.get("message"), str):
+        return None
+    message: str = report["message"]
+    step, of = report.get("step"), report.get("of")
+    return f"{message} ({step} of {of})" if step is not None and of is not None else message

@@ -1,0 +1,167 @@
+"""Kubernetes objects, as the cache has them, to the small values that decisions are made of.
+
+Pure. Nothing here may fail on an object that somebody else has edited: what cannot be read is
+taken as absent.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from dlagent.api import names
+from dlagent.api.types import KIND
+from dlagent.domain.artifact.summary import parse_summary
+from dlagent.domain.rollout.seen import Container, Deployment, Job, Pod, Record
+from dlagent.manifests.build import OPTIONS_ANNOTATION
+from dlagent.manifests.deployment import SCALED_BY_ANNOTATION
+from dlagent.manifests.store import SUMMARY_FIELD
+from dlagent.reconcile.ports import Object
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+def owners(obj: Object) -> frozenset[str]:
+    """The uids of the DLAgents that own an object."""
+    references = obj["metadata"].get("ownerReferences") or []
+    return frozenset(ref["uid"] for ref in references if ref.get("kind") == KIND)
+
+
+def belongs_to(obj: Object, uid: str) -> bool:
+    """False only for what an earlier agent of the same name left, which is being collected."""
+    found = owners(obj)
+    return not found or uid in found
+
+
+def annotation(obj: Object, name: str) -> str | None:
+    value = (obj["metadata"].get("annotations") or {}).get(name)
+    return str(value) if value is not None else None
+
+
+def is_deleting(obj: Object) -> bool:
+    return obj["metadata"].get("deletionTimestamp") is not None
+
+
+def moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _created(obj: Object) -> datetime:
+    return moment(obj["metadata"].get("creationTimestamp")) or _EPOCH
+
+
+def _condition(obj: Object, type_: str) -> Object:
+    """The condition while it is True, else an empty one."""
+    for item in (obj.get("status") or {}).get("conditions") or []:
+        if item.get("type") == type_ and item.get("status") == "True":
+            return dict(item)
+    return {}
+
+
+def pods(objects: Iterable[Object]) -> tuple[Pod, ...]:
+    """In the order of their age, the oldest first."""
+    ordered = sorted(objects, key=lambda obj: (_created(obj), obj["metadata"]["name"]))
+    return tuple(pod(obj) for obj in ordered)
+
+
+def pod(obj: Object) -> Pod:
+    status = obj.get("status") or {}
+    failed = status.get("phase") == "Failed"
+    statuses = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+    return Pod(
+        name=obj["metadata"]["name"],
+        ip=status.get("podIP"),
+        ready=bool(_condition(obj, "Ready")),
+        deleting=is_deleting(obj),
+        running=status.get("phase") == "Running",
+        created=_created(obj),
+        failure=status.get("reason") if failed else None,
+        failure_message=status.get("message") if failed else None,
+        unschedulable=_unschedulable(status),
+        containers=tuple(_container(item) for item in statuses),
+    )
+
+
+def _unschedulable(status: dict[str, Any]) -> str | None:
+    for item in status.get("conditions") or []:
+        if item.get("type") == "PodScheduled" and item.get("reason") == "Unschedulable":
+            return str(item.get("message") or "no node fits")
+    return None
+
+
+def _container(status: dict[str, Any]) -> Container:
+    state = status.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
+    return Container(
+        name=status.get("name", ""),
+        image=status.get("image", ""),
+        waiting_reason=waiting.get("reason"),
+        waiting_message=waiting.get("message"),
+        exit_code=ended.get("exitCode"),
+        exit_reason=ended.get("reason"),
+        exit_message=ended.get("message"),
+        finished_at=moment(ended.get("finishedAt")),
+    )
+
+
+def job(obj: Object, its_pods: tuple[Pod, ...], progress: str | None, awaited: bool) -> Job:
+    complete, failed = _condition(obj, "Complete"), _condition(obj, "Failed")
+    return Job(
+        name=obj["metadata"]["name"],
+        uid=obj["metadata"]["uid"],
+        build_id=build_of(obj),
+        owners=owners(obj),
+        options=annotation(obj, OPTIONS_ANNOTATION),
+        deleting=is_deleting(obj),
+        succeeded=bool(complete),
+        failure=(failed.get("reason") or "Failed") if failed else None,
+        failure_message=failed.get("message"),
+        finished_at=moment((complete or failed).get("lastTransitionTime")),
+        progress=progress,
+        pods=its_pods,
+        awaited=awaited,
+    )
+
+
+def build_of(obj: Object) -> str:
+    return str((obj["metadata"].get("labels") or {}).get(names.BUILD_LABEL, ""))
+
+
+def has_succeeded(obj: Object) -> bool:
+    return bool(_condition(obj, "Complete"))
+
+
+def record(obj: Object | None) -> Record | None:
+    if obj is None or is_deleting(obj):
+        return None
+    summary = parse_summary((obj.get("data") or {}).get(SUMMARY_FIELD, ""))
+    if summary is None:
+        return None
+    return Record(obj["metadata"]["name"], obj["metadata"]["uid"], _created(obj), summary)
+
+
+def deployment(obj: Object, its_pods: tuple[Pod, ...]) -> Deployment:
+    labels = obj["metadata"].get("labels") or {}
+    return Deployment(
+        name=obj["metadata"]["name"],
+        uid=obj["metadata"]["uid"],
+        revision=labels.get(names.REVISION_LABEL, ""),
+        artifact=labels.get(names.ARTIFACT_LABEL, ""),
+        replicas=(obj.get("spec") or {}).get("replicas", 1),
+        created=_created(obj),
+        scaled=annotation(obj, SCALED_BY_ANNOTATION) is not None,
+        deleting=is_deleting(obj),
+        pods=its_pods,
+    )
+
+
+def selected_revision(service: Object | None) -> str | None:
+    selector = ((service or {}).get("spec") or {}).get("selector") or {}
+    value = selector.get(names.REVISION_LABEL)
+    return str(value) if value is not None else None

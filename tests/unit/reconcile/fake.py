@@ -1,0 +1,422 @@
+"""A small stand-in for the cluster: apiserver, controllers, builder and pods, without waiting.
+
+`FakeCluster` fits the ports of dlagent.reconcile. Server-side apply merges as the real one does
+for the objects that we write. `step` lets the Job and Deployment controllers, the kubelet and the
+garbage collector act once. Faults come from `on_write`, called around each write.
+"""
+
+import copy
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dlagent.api import names
+from dlagent.api.types import DataType, Tensor
+from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.request import BuildRequest, artifact_key
+from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
+from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
+from dlagent.domain.status.errors import ClusterError
+from dlagent.reconcile.agent import AgentReconciler
+from dlagent.reconcile.ports import Key, Object
+from dlagent.reconcile.routing import keys_for
+from dlagent.runtime.settings import Settings, parse_settings
+
+Objects = list[Object]
+NAMESPACE = "vision"
+START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+SETTINGS = parse_settings(
+    """
+    builder: {image: builder:1}
+    runtimes:
+      triton: {image: triton:1, target: {tritonVersion: "24.10"}}
+      other: {image: other:1, target: {tritonVersion: "24.10"}}
+    """
+)
+_MERGE_KEYS = {
+    "containers": "name",
+    "initContainers": "name",
+    "env": "name",
+    "volumes": "name",
+    "volumeMounts": "mountPath",
+    "ownerReferences": "uid",
+}
+_ATOMIC = {"matchLabels", "nodeSelector"}
+
+
+class Crash(BaseException):
+    """The operator's process ends here."""
+
+
+def summary(key: str, sha256: str, outcome: Outcome = Outcome.PUBLISHED) -> Summary:
+    """What a build of a small model says."""
+    image = Tensor(name="image", data_type=DataType.FP32, shape=[4])
+    logits = Tensor(name="logits", data_type=DataType.FP32, shape=[2])
+    return Summary(
+        outcome=outcome,
+        message="done",
+        key=key,
+        source_sha256=sha256,
+        engine="ONNXRuntime",
+        precision="FP32",
+        size_bytes=1000,
+        interface=ModelInterface(inputs=[image], outputs=[logits], batched=True),
+        tau=[TauPoint(batch=1, milliseconds=1.0), TauPoint(batch=8, milliseconds=4.0)],
+        self_check=SelfCheck(
+            seed="s",
+            inputs=[image],
+            outputs=[
+                ExpectedOutput(name="logits", data_type=DataType.FP32, shape=[1, 2], head=[0.5])
+            ],
+            relative_tolerance=1e-3,
+            absolute_tolerance=1e-3,
+        ),
+    )
+
+
+def agent_object(name: str = "shoes", **spec: Any) -> Object:
+    """A DLAgent as a user writes it."""
+    return {
+        "apiVersion": "dlagent.io/v1alpha1",
+        "kind": "DLAgent",
+        "metadata": {"name": name, "namespace": NAMESPACE, "annotations": {}},
+        "spec": {
+            "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
+            "slo": {"latency": {"thresholdMilliseconds": 50}},
+            **spec,
+        },
+    }
+
+
+class FakeCluster:
+    """Everything outside of the reconcilers; see the module's docstring."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self.time = START
+        self.files = {"pvc://models/shoes.onnx": "a" * 64}
+        self.stored: set[str] = set()  # keys of good artifacts
+        self.oom_builds = False
+        self.hold_builds = False
+        self.broken: Callable[[Object], bool] = lambda _deployment: False
+        self.lying: Callable[[Object], bool] = lambda _deployment: False
+        self.events: list[tuple[str, str]] = []
+        self.failures = 0
+        self.requests: list[str] = []  # each that may write, in order
+        self.on_write: Callable[[str, int], None] = lambda _when, _number: None
+        self._ids = itertools.count(1)
+        self.touched: list[tuple[str, Object]] = []
+
+    # --- reader ---
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Objects:
+        return [
+            copy.deepcopy(obj)
+            for (its_kind, its_namespace, _), obj in sorted(self.objects.items())
+            if (its_kind, its_namespace) == (kind, namespace)
+            and (obj["metadata"].get("labels") or {}).items() >= labels.items()
+        ]
+
+    # --- writer ---
+
+    async def apply(self, obj: Object) -> Object:
+        return self._write(f"apply {obj['kind']}", lambda: self._merge(obj))
+
+    async def apply_status(self, obj: Object) -> Object:
+        return self._write("status", lambda: self._set_status(obj))
+
+    async def scale(self, partial: Object) -> Object:
+        return self._write("scale", lambda: self._merge(partial, scaler=True))
+
+    async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        def remove() -> Object:
+            found = self.objects.get((kind, namespace, name))
+            if found is not None and found["metadata"]["uid"] == uid:
+                self.remove(kind, name)
+            return {}
+
+        self._write(f"delete {kind}", remove)
+
+    async def emit(self, agent: Object, type_: str, reason: str, message: str) -> None:
+        self.events.append((agent["metadata"]["name"], reason))
+
+    async def last_line(self, namespace: str, pod: str) -> str | None:
+        return json.dumps({"stage": "export", "message": "exporting to ONNX", "step": 3, "of": 7})
+
+    async def self_check(self, pod_ip: str, agent: str, check: SelfCheck) -> str | None:
+        for obj in self.objects.values():
+            if obj["kind"] == "Deployment" and obj["metadata"]["name"] == pod_ip:
+                return "output logits: value 0 is 1 instead of 0.5" if self.lying(obj) else None
+        return None
+
+    def now(self) -> datetime:
+        return self.time
+
+    def _write(self, what: str, commit: Callable[[], Object]) -> Object:
+        number = len(self.requests)
+        self.requests.append(what)
+        try:
+            self.on_write("before", number)
+            answer = copy.deepcopy(commit())
+            self.on_write("after", number)
+        except ClusterError:
+            self.failures += 1
+            raise
+        return answer
+
+    def _merge(self, wanted: Object, scaler: bool = False) -> Object:
+        metadata = wanted["metadata"]
+        key = (wanted["kind"], metadata["namespace"], metadata["name"])
+        live = self.objects.get(key)
+        uid = metadata.get("uid")
+        if uid is not None and (live is None or live["metadata"]["uid"] != uid):
+            raise ClusterError(409, "uid does not match")
+        if live is None:
+            fresh = copy.deepcopy(wanted)
+            if wanted["kind"] == "Deployment":
+                fresh["spec"].setdefault("replicas", 1)
+            return self.put(fresh)
+        if not scaler and "replicas" in (wanted.get("spec") or {}):
+            raise AssertionError("spec.replicas belongs to dlagent-scaler")
+        merged = _merged(live, wanted, "")
+        if merged != live:
+            self.put(merged)
+        return self.objects[key]
+
+    def _set_status(self, wanted: Object) -> Object:
+        metadata = wanted["metadata"]
+        live = self.objects.get((wanted["kind"], metadata["namespace"], metadata["name"]))
+        if live is None:
+            raise ClusterError(404, "gone")
+        if live["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
+            raise ClusterError(409, "stale")
+        if live.get("status") != wanted["status"]:
+            live["status"] = copy.deepcopy(wanted["status"])
+            self.put(live)
+        return live
+
+    # --- what users, controllers and nodes do ---
+
+    def put(self, obj: Object) -> Object:
+        metadata = obj["metadata"]
+        metadata.setdefault("namespace", NAMESPACE)
+        metadata.setdefault("uid", f"uid-{next(self._ids)}")
+        metadata.setdefault("creationTimestamp", _stamp(self.time))
+        metadata.setdefault("generation", 1)
+        metadata["resourceVersion"] = str(next(self._ids))
+        self.objects[obj["kind"], metadata["namespace"], metadata["name"]] = obj
+        self.touched.append((obj["kind"], obj))
+        return obj
+
+    def remove(self, kind: str, name: str, namespace: str = NAMESPACE) -> None:
+        obj = self.objects.pop((kind, namespace, name))
+        self.touched.append((kind, obj))
+
+    def edit(self, name: str = "shoes", annotations: Object | None = None, **spec: Any) -> None:
+        """A user changes an agent."""
+        obj = self.objects["DLAgent", NAMESPACE, name]
+        obj["spec"].update(spec)
+        obj["metadata"]["annotations"].update(annotations or {})
+        obj["metadata"]["generation"] += 1
+        self.put(obj)
+
+    def of_kind(self, kind: str) -> Objects:
+        return [obj for obj in self.objects.values() if obj["kind"] == kind]
+
+    def versions(self) -> dict[tuple[str, str, str], str]:
+        return {key: obj["metadata"]["resourceVersion"] for key, obj in self.objects.items()}
+
+    def step(self) -> None:
+        """Controllers and nodes act once, and a second passes."""
+        self._collect_garbage()
+        if not self.hold_builds:
+            for job in self.of_kind("Job"):
+                self._run_build(job)
+        for deployment in self.of_kind("Deployment"):
+            self._run_deployment(deployment)
+        self.time += timedelta(seconds=1)
+
+    def _collect_garbage(self) -> None:
+        living = {obj["metadata"]["uid"] for obj in self.objects.values()}
+        for (kind, namespace, name), obj in list(self.objects.items()):
+            owners = {ref["uid"] for ref in obj["metadata"].get("ownerReferences", [])}
+            if owners and not owners & living:
+                self.remove(kind, name, namespace)
+
+    def _run_build(self, job: Object) -> None:
+        if job.get("status") or ("PersistentVolumeClaim", NAMESPACE, names.STORE_NAME) not in (
+            self.objects
+        ):
+            return
+        container = job["spec"]["template"]["spec"]["containers"][0]
+        env = {item["name"]: item.get("value") for item in container["env"]}
+        told = self._build(BuildRequest.model_validate_json(env["DLAGENT_BUILD_REQUEST"] or ""))
+        ended: Object = {
+            "exitCode": 137 if self.oom_builds else told.exit_code(),
+            "reason": "OOMKilled" if self.oom_builds else "Completed",
+            "message": "" if self.oom_builds else told.to_message(),
+            "finishedAt": _stamp(self.time),
+        }
+        good = ended["exitCode"] == 0
+        pod_metadata = _child(job, f"{job['metadata']['name']}-{next(self._ids)}")
+        self.put(
+            {
+                "kind": "Pod",
+                "metadata": pod_metadata,
+                "status": {
+                    "phase": "Succeeded" if good else "Failed",
+                    "containerStatuses": [{"name": "build", "state": {"terminated": ended}}],
+                },
+            }
+        )
+        reason = {3: "PodFailurePolicy"}.get(ended["exitCode"], "BackoffLimitExceeded")
+        condition = {
+            "type": "Complete" if good else "Failed",
+            "status": "True",
+            "reason": reason,
+            "lastTransitionTime": _stamp(self.time),
+        }
+        job["status"] = {"conditions": [condition]}
+        self.put(job)
+
+    def _build(self, request: BuildRequest) -> Summary:
+        digest = self.files.get(request.source_uri)
+        if digest is None:
+            return failed(FailureReason.SOURCE_UNAVAILABLE, "the file is not there")
+        if request.source_sha256 not in (None, digest):
+            return failed(FailureReason.DIGEST_MISMATCH, "the digest is another")
+        key = artifact_key(request, digest)
+        outcome = Outcome.CACHED if key in self.stored else Outcome.PUBLISHED
+        self.stored.add(key)
+        return summary(key, digest, outcome)
+
+    def _run_deployment(self, deployment: Object) -> None:
+        name = deployment["metadata"]["name"]
+        pods = [
+            pod
+            for pod in self.of_kind("Pod")
+            if pod["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]
+        ]
+        wanted = deployment["spec"]["replicas"]
+        for pod in pods[wanted:]:
+            self.remove("Pod", pod["metadata"]["name"])
+        for _ in range(wanted - len(pods)):
+            pod_metadata = _child(deployment, f"{name}-{next(self._ids)}")
+            pods.append(self.put({"kind": "Pod", "metadata": pod_metadata, "status": {}}))
+        for pod in pods[:wanted]:
+            status = self._pod_status(deployment)
+            if pod["status"] != status:
+                pod["status"] = status
+                self.put(pod)
+
+    def _pod_status(self, deployment: Object) -> Object:
+        loader = deployment["spec"]["template"]["spec"]["initContainers"][0]
+        key = loader["args"][loader["args"].index("--key") + 1]
+        if key not in self.stored:
+            ended = {"exitCode": 21, "message": "model.onnx", "finishedAt": _stamp(self.time)}
+            waiting = {"reason": "CrashLoopBackOff"}
+            init = {
+                "name": "load",
+                "state": {"waiting": waiting},
+                "lastState": {"terminated": ended},
+            }
+            return {"phase": "Pending", "initContainerStatuses": [init]}
+        if self.broken(deployment):
+            ended = {"exitCode": 1, "message": "error: creating server: failed to load all models"}
+            triton = {"name": "triton", "state": {"terminated": ended}}
+            return {"phase": "Running", "containerStatuses": [triton]}
+        return {
+            "phase": "Running",
+            "podIP": deployment["metadata"]["name"],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        }
+
+
+class Operator:
+    """A process of the operator on a FakeCluster: its queue, without time-outs of its own."""
+
+    def __init__(self, cluster: FakeCluster, settings: Settings = SETTINGS) -> None:
+        self.cluster = cluster
+        self.reconciler = AgentReconciler(cluster, cluster, cluster, cluster, cluster, settings)
+
+    async def settle(self, rounds: int = 40) -> None:
+        """Visit agents and let the cluster act until a round changed nothing at all."""
+        for _ in range(rounds):
+            before = {
+                key: obj["metadata"]["resourceVersion"] for key, obj in self.cluster.objects.items()
+            }
+            failed = await self.visit_all()
+            self.cluster.step()
+            after = {
+                key: obj["metadata"]["resourceVersion"] for key, obj in self.cluster.objects.items()
+            }
+            if before == after and not failed:
+                return
+        raise AssertionError("the cluster does not come to rest")
+
+    async def visit_all(self) -> bool:
+        """Visit every agent once; True where a write of one failed."""
+        failures = self.cluster.failures
+        for agent in self.cluster.of_kind("DLAgent"):
+            metadata = agent["metadata"]
+            try:
+                await self.reconciler.reconcile(Key(metadata["namespace"], metadata["name"]))
+            except ClusterError:
+                continue  # the queue visits it again
+        return self.cluster.failures > failures
+
+    async def visit_touched(self) -> None:
+        """Visit only what events ask for: shows that routing misses nothing."""
+        touched, self.cluster.touched = self.cluster.touched, []
+        keys = {key for kind, obj in touched for key in keys_for(kind, obj, self.cluster)}
+        for key in sorted(keys):
+            await self.reconciler.reconcile(key)
+
+
+def end_state(cluster: FakeCluster) -> dict[str, Any]:
+    """What matters at the end: every object without what differs from run to run."""
+    return {
+        f"{kind}/{name}": _plain(obj)
+        for (kind, _, name), obj in sorted(cluster.objects.items())
+        if kind != "Pod"
+    }
+
+
+def _plain(value: Any) -> Any:
+    unstable = {
+        "uid", "creationTimestamp", "resourceVersion", "lastTransitionTime", "generation",
+        "observedGeneration", "args", "template", "dlagent.io/template-version",
+    }  # fmt: skip
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items() if key not in unstable}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _child(parent: Object, name: str) -> Object:
+    owner = {"kind": parent["kind"], "uid": parent["metadata"]["uid"], "name": name}
+    labels = parent["spec"]["template"]["metadata"]["labels"]
+    return {"name": name, "namespace": NAMESPACE, "labels": labels, "ownerReferences": [owner]}
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _merged(live: Any, wanted: Any, field: str) -> Any:
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        if field in _ATOMIC or (field == "selector" and "matchLabels" not in wanted):
+            return copy.deepcopy(wanted)
+        changed = {key: _merged(live.get(key), value, key) for key, value in wanted.items()}
+        return {**copy.deepcopy(live), **changed}
+    merge_key = _MERGE_KEYS.get(field)
+    if merge_key and isinstance(live, list) and isinstance(wanted, list):
+        by_key = {item[merge_key]: item for item in live}
+        mine = [_merged(by_key.get(item[merge_key]), item, "") for item in wanted]
+        others = [item for item in live if item[merge_key] not in {i[merge_key] for i in wanted}]
+        return mine + copy.deepcopy(others)
+    return copy.deepcopy(wanted)
