@@ -1,0 +1,91 @@
+"""The status of a DLAgent: what the operator writes and everybody else reads."""
+
+from typing import Annotated
+
+from pydantic import AliasChoices, Field
+
+from dlagent.api.base import ApiModel, map_by
+from dlagent.api.conditions import ConditionStatus
+
+Text = Annotated[str, Field(max_length=1024)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Large = Annotated[int, Field(ge=0, le=2**53)]
+Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
+
+
+class Condition(ApiModel):
+    """One aspect of the agent's state, as in all of Kubernetes."""
+
+    type: Annotated[str, Field(max_length=316)]
+    """What it is about."""
+    status: ConditionStatus
+    """Whether it holds."""
+    reason: Text
+    """Why, as one word for programs."""
+    message: Annotated[str, Field(max_length=32_768)]
+    """Why, and what to do about it, for people."""
+    last_transition_time: Time
+    """When the status last changed."""
+    observed_generation: Large | None = None
+    """The metadata.generation that it is about."""
+
+
+class SourceStatus(ApiModel):
+    """Which content of the source was taken; it is not followed when the file changes in place."""
+
+    uri: Text
+    """The URI that was read."""
+    resolved_sha256: Annotated[
+        str,
+        Field(
+            max_length=64,
+            validation_alias=AliasChoices("resolvedSHA256", "resolved_sha256"),
+            serialization_alias="resolvedSHA256",
+        ),
+    ]
+    """SHA-256 of what was read."""
+
+
+class ArtifactStatus(ApiModel):
+    """The artifact of the current generation."""
+
+    key: Annotated[str, Field(max_length=64)]
+    """Its name in the store: SHA-256 of all that decides its content."""
+    engine: Text | None = None
+    """What runs it, such as ONNXRuntime."""
+    precision: Text | None = None
+    """The type that it computes in, such as FP32."""
+    size_bytes: Large | None = None
+    """Size of its files in bytes."""
+
+
+class ServingStatus(ApiModel):
+    """What serves."""
+
+    revision: Text | None = None
+    """The revision that requests go to."""
+    rejected_revision: Text | None = None
+    """A revision that did not come up; it is not tried again."""
+    url: Text | None = None
+    """Where requests go to, in the cluster (the KServe v2 protocol over HTTP)."""
+
+
+class DLAgentStatus(ApiModel):
+    """What the operator saw and did last."""
+
+    observed_generation: Large | None = None
+    """The metadata.generation that this status is about."""
+    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=map_by("type"))] = []
+    """The agent's state; see the reference for types and reasons."""
+    source: SourceStatus | None = None
+    """Which content of the source was taken."""
+    artifact: ArtifactStatus | None = None
+    """The artifact of the current generation."""
+    serving: ServingStatus | None = None
+    """What serves."""
+    replicas: Count | None = None
+    """How many Triton pods there are to be."""
+    ready_replicas: Count | None = None
+    """How many of them are ready."""
+    selector: Text | None = None
+    """Labels of the Triton pods, for `kubectl scale` and autoscalers."""
