@@ -44,7 +44,10 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         [
             *("kube-apiserver", f"--etcd-servers={etcd}", f"--secure-port={port}"),
             *("--bind-address=127.0.0.1", f"--cert-dir={folder}", "--authorization-mode=RBAC"),
-            *(f"--token-auth-file={folder / 'tokens.csv'}", "--service-cluster-ip-range=10.0.0.0/24"),
+            *(
+                f"--token-auth-file={folder / 'tokens.csv'}",
+                "--service-cluster-ip-range=10.0.0.0/24",
+            ),
             *("--service-account-issuer=https://kubernetes.default.svc",),
             f"--service-account-key-file={folder / 'sa.key'}",
             f"--service-account-signing-key-file={folder / 'sa.key'}",

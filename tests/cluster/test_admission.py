@@ -1,0 +1,502 @@
+"""What the apiserver itself refuses, with the words that `kubectl apply` prints, and what it takes.
+
+Needs no operator: `bare_apiserver` is enough.
+"""
+
+import copy
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
+from harness import Json, Kubectl, KubectlError, eventually, merged
+
+CRD = Path(__file__).parents[2] / "crds/dlagents.yaml"
+SMALLEST: Json = {
+    "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
+    "slo": {"latency": {"thresholdMilliseconds": 50}},
+}
+FULL: Json = {
+    "model": {
+        "source": {"uri": "pvc://models/shoes/v3.bytes", "sha256": "9f" * 32},
+        "format": "ExportedProgram",
+        "inputs": [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}],
+        "outputs": [{"name": "logits", "dataType": "FP32", "shape": [-1]}],
+    },
+    "perceive": [
+        {"cast": {"dataType": "FP32"}},
+        {"scale": {"multiply": "0.00392156862745098"}},
+        {"normalize": {"mean": ["0.286", 0, "-0.001"], "std": [".353", 1, "2"]}},
+        {"reshape": {"shape": [1, -1, 28]}},
+        {"transpose": {"axes": [2, 0, 1]}},
+    ],
+    "act": [{"softmax": {}}, {"topK": {"k": 3}}],
+    "build": {
+        "image": "registry.example/builder:1",
+        "timeoutMinutes": 30,
+        "resources": {"requests": {"cpu": 1, "memory": "2Gi"}, "limits": {"memory": "8Gi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"operator": "Exists"}],
+        "priorityClassName": "low",
+        "runtimeClassName": "nvidia",
+        "imagePullSecrets": [{"name": "registry"}],
+    },
+    "serving": {
+        "runtime": "triton",
+        "maxBatchSize": 16,
+        "batchDelayMicroseconds": 0,
+        "instancesPerReplica": 2,
+        "accelerator": {"resource": "nvidia.com/gpu", "count": 1},
+        "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "4Gi"}},
+        "tolerations": [
+            {"key": "nvidia.com/gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}
+        ],
+        "affinity": {
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {
+                        "weight": 1,
+                        "preference": {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]},
+                    }
+                ]
+            }
+        },
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "topology.kubernetes.io/zone",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"dlagent.io/name": "full"}},
+            }
+        ],
+        "podLabels": {"team": "shoes"},
+        "podAnnotations": {"example.com/note": "any text"},
+        "env": [
+            {"name": "LEVEL", "value": "1"},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "t"}}},
+        ],
+    },
+    "slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "99.9"}},
+    "scaling": {"mode": "Manual"},
+    "replicas": 3,
+    "rollout": {"strategy": "Rolling", "deadlineSeconds": 300},
+    "paused": True,
+}
+
+
+def source(**fields: Any) -> Json:
+    return {"model": {"source": fields}}
+
+
+def perceive(**step: Any) -> Json:
+    return {"perceive": [step]}
+
+
+def latency(**fields: Any) -> Json:
+    return {"slo": {"latency": fields}}
+
+
+# What is wrong, the change that makes it so, and what kubectl prints of it.
+BAD: list[tuple[str, Json, str]] = [
+    (
+        "a source that is not on a volume",
+        source(uri="s3://models/shoes.onnx"),
+        'spec.model.source.uri: Invalid value: "s3://models/shoes.onnx": only pvc:// is supported;'
+        " put the file on a PersistentVolumeClaim of the agent's namespace and write"
+        " pvc://CLAIM/PATH",
+    ),
+    (
+        "a claim without a path",
+        source(uri="pvc://models"),
+        'spec.model.source.uri: Invalid value: "pvc://models": must be pvc://CLAIM/PATH, such as'
+        " pvc://models/shoes.onnx",
+    ),
+    (
+        "a claim that cannot be one's name",
+        source(uri="pvc://My_Models/shoes.onnx"),
+        "must be pvc://CLAIM/PATH, such as pvc://models/shoes.onnx",
+    ),
+    (
+        "a path out of the volume",
+        source(uri="pvc://models/../other/shoes.onnx"),
+        'spec.model.source.uri: Invalid value: "pvc://models/../other/shoes.onnx": must not contain'
+        " . or .. as a folder; write the path from the claim's root",
+    ),
+    (
+        "a path out of the volume by backslashes",
+        source(uri="pvc://models/a\\..\\shoes.onnx"),
+        "must not contain . or .. as a folder; write the path from the claim's root",
+    ),
+    (
+        "a path with a line break",
+        source(uri="pvc://models/a\nb.onnx"),
+        "must not contain control characters; rename the file",
+    ),
+    (
+        "a pickle",
+        source(uri="pvc://models/shoes.PT"),
+        'spec.model.source.uri: Invalid value: "pvc://models/shoes.PT": is a pickle, which can run'
+        " any code when it is read. Convert it where you trust it:"
+        " torch.export.save(torch.export.export(model.eval(), (example_input,)), 'model.pt2'), and"
+        " name model.pt2 here",
+    ),
+    (
+        "a pickle by its other name",
+        source(uri="pvc://models/pytorch_model.bin"),
+        "is a pickle, which can run any code when it is read",
+    ),
+    ("no source", {"model": {"source": None}}, "spec.model.source: Required value"),
+    ("no uri", source(uri=None), "spec.model.source.uri: Required value"),
+    ("no promise", {"slo": None}, "spec.slo: Required value"),
+    (
+        "a digest that is none",
+        source(sha256="9F" * 32),
+        "must be 64 lower-case hexadecimal digits; take what `sha256sum FILE` prints",
+    ),
+    (
+        "a suffix that says no format",
+        source(uri="pvc://models/shoes"),
+        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is neither"
+        " .onnx nor .pt2; set format to ONNX or ExportedProgram",
+    ),
+    (
+        "a format nobody reads",
+        {"model": {"format": "TFLite"}},
+        'spec.model.format: Unsupported value: "TFLite": supported values: "ONNX",'
+        ' "ExportedProgram"',
+    ),
+    (
+        "an unknown element type",
+        {"model": {"inputs": [{"name": "x", "dataType": "BF16", "shape": [1]}]}},
+        'spec.model.inputs[0].dataType: Unsupported value: "BF16"',
+    ),
+    (
+        "an axis of size 0",
+        {"model": {"inputs": [{"name": "x", "dataType": "FP32", "shape": [0]}]}},
+        "spec.model.inputs[0].shape[0]: Invalid value: 0: must not be 0; use -1 for a free axis",
+    ),
+    (
+        "two inputs of one name",
+        {"model": {"inputs": [{"name": "x", "dataType": "FP32", "shape": [1]}] * 2}},
+        'spec.model.inputs[1]: Duplicate value: {"name":"x"}',
+    ),
+    (
+        "two things in one step",
+        perceive(scale={"multiply": 2}, cast={"dataType": "FP32"}),
+        "spec.perceive[0]: Invalid value: exactly one of scale, normalize, reshape, transpose, cast"
+        " must be set; write each step as an item of its own",
+    ),
+    (
+        "an empty step",
+        {"act": [{}]},
+        "spec.act[0]: Invalid value: exactly one of softmax, argmax, topK must be set; write each"
+        " step as an item of its own",
+    ),
+    (
+        "a step nobody knows",
+        perceive(resize={"shape": [1]}),
+        'unknown field "spec.perceive[0].resize"',
+    ),
+    (
+        "a factor of 0",
+        perceive(scale={"multiply": "0.0"}),
+        'spec.perceive[0].scale.multiply: Invalid value: "0.0": must not be 0, which would erase'
+        ' the input; to bring 0..255 into 0..1 write "0.00392156862745098"',
+    ),
+    (
+        "a factor that is no number",
+        perceive(scale={"multiply": "1/255"}),
+        'spec.perceive[0].scale.multiply: Invalid value: "1/255": spec.perceive[0].scale.multiply'
+        " in body should match",
+    ),
+    (
+        "a factor that is a float",
+        perceive(scale={"multiply": 0.5}),
+        "spec.perceive[0].scale.multiply in body must be of type integer,string",
+    ),
+    (
+        "as many means as not deviations",
+        perceive(normalize={"mean": ["0.1", "0.2"], "std": [1]}),
+        "spec.perceive[0].normalize: Invalid value: mean and std must have as many values as each"
+        " other: one for all channels, or one a channel",
+    ),
+    (
+        "a deviation of 0",
+        perceive(normalize={"mean": [0], "std": ["0"]}),
+        "spec.perceive[0].normalize.std: Invalid value: std must be above 0, since it divides;"
+        " remove what does not vary, or use 1",
+    ),
+    (
+        "two free axes",
+        perceive(reshape={"shape": [-1, -1]}),
+        "at most one axis may be -1, since it follows from the others; write the others out",
+    ),
+    (
+        "an axis twice",
+        perceive(transpose={"axes": [0, 0, 1]}),
+        "must name each axis from 0 once, without the batch axis; from HWC to CHW write [2, 0, 1]",
+    ),
+    (
+        "the best 0",
+        {"act": [{"topK": {"k": 0}}]},
+        "spec.act[0].topK.k: Invalid value: 0: spec.act[0].topK.k in body should be greater than or"
+        " equal to 1",
+    ),
+    (
+        "no time at all",
+        latency(thresholdMilliseconds=0),
+        "spec.slo.latency.thresholdMilliseconds: Invalid value: 0:"
+        " spec.slo.latency.thresholdMilliseconds in body should be greater than or equal to 1",
+    ),
+    (
+        "a share that nobody keeps",
+        latency(objectivePercent="100"),
+        'spec.slo.latency.objectivePercent: Invalid value: "100": must be above 0 and below 100,'
+        ' such as "99.9"; no service keeps 100',
+    ),
+    (
+        "a share of nothing",
+        latency(objectivePercent=0),
+        "spec.slo.latency.objectivePercent: Invalid value: 0: must be above 0 and below 100",
+    ),
+    (
+        "replicas without mode Manual",
+        {"replicas": 3},
+        "spec.replicas: Invalid value: only counts where the number is set by hand; set"
+        " scaling.mode: Manual",
+    ),
+    (
+        "mode Manual without replicas",
+        {"scaling": {"mode": "Manual"}},
+        "spec.replicas: Invalid value: must be set with scaling.mode: Manual; write how many, such"
+        " as replicas: 1",
+    ),
+    (
+        "fewer replicas than none",
+        {"scaling": {"mode": "Manual"}, "replicas": -1},
+        "spec.replicas: Invalid value: -1",
+    ),
+    (
+        "a batch of none",
+        {"serving": {"maxBatchSize": 0}},
+        "spec.serving.maxBatchSize: Invalid value: 0",
+    ),
+    (
+        "a runtime that cannot be one's name",
+        {"serving": {"runtime": "Triton 3"}},
+        "spec.serving.runtime: Invalid value",
+    ),
+    (
+        "no accelerator's name",
+        {"serving": {"accelerator": {"resource": "a b"}}},
+        "spec.serving.accelerator.resource: Invalid value",
+    ),
+    (
+        "requests above the limits",
+        {"build": {"resources": {"requests": {"memory": "2Gi"}, "limits": {"memory": "1024Mi"}}}},
+        "spec.build.resources.requests: Invalid value",
+    ),
+    (
+        "an amount that is none",
+        {"serving": {"resources": {"limits": {"memory": "4 GB"}}}},
+        "spec.serving.resources.limits.memory: Invalid value",
+    ),
+    (
+        "a toleration of everything with a value",
+        {"serving": {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}},
+        "spec.serving.tolerations[0].value: Invalid value",
+    ),
+    (
+        "a variable twice",
+        {"serving": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}},
+        'spec.serving.env[1]: Duplicate value: {"name":"A"}',
+    ),
+    (
+        "a label that Kubernetes does not take",
+        {"serving": {"podLabels": {"team": "shoes and more"}}},
+        "spec.serving.podLabels.team: Invalid value",
+    ),
+    (
+        "a build that may take for ever",
+        {"build": {"timeoutMinutes": 0}},
+        "spec.build.timeoutMinutes: Invalid value: 0",
+    ),
+    (
+        "a strategy nobody knows",
+        {"rollout": {"strategy": "Recreate"}},
+        'spec.rollout.strategy: Unsupported value: "Recreate": supported values: "Rolling"',
+    ),
+    (
+        "a field in the wrong place",
+        {"maxBatchSize": 4},
+        'unknown field "spec.maxBatchSize"',
+    ),
+]
+
+
+def agent(name: str, spec: Json) -> Json:
+    return {
+        "apiVersion": "dlagent.io/v1alpha1",
+        "kind": "DLAgent",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+@pytest.fixture(scope="module")
+def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
+    binary = Path(sys.executable).with_name("kubectl")
+    kubectl = Kubectl(str(binary), kubeconfig, "admission")
+    if "dlagents.dlagent.io" not in kubectl("get", "crds", "-o", "name"):
+        kubectl("apply", "--server-side", "-f", str(CRD))
+    kubectl("wait", "--for=condition=Established", "crd/dlagents.dlagent.io")
+    kubectl("create", "namespace", "admission")
+    # kubectl finds a new resource only once discovery has it.
+    eventually(lambda: kubectl("get", "dlagents") is not None, what="the apiserver serves dlagents")
+    yield kubectl
+    kubectl("delete", "namespace", "admission", "--wait=false")
+
+
+def refusal(kubectl: Kubectl, manifest: Json) -> str:
+    with pytest.raises(KubectlError) as refused:
+        kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(("change", "message"), [row[1:] for row in BAD], ids=[r[0] for r in BAD])
+def test_refuses(kubectl: Kubectl, change: Json, message: str) -> None:
+    assert message in refusal(kubectl, agent("bad", merged(SMALLEST, change)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("s" * 41, id="too long for a Service of its own"),
+        pytest.param("3shoes", id="begins with a digit"),
+        pytest.param("shoes.v2", id="has a dot"),
+    ],
+)
+def test_refuses_a_name(kubectl: Kubectl, name: str) -> None:
+    assert (
+        "metadata.name must have at most 40 of a-z, 0-9 and '-', start with a letter and end with"
+        " a letter or digit, since a Service is named after it; choose another name"
+    ) in refusal(kubectl, agent(name, SMALLEST))
+
+
+@pytest.mark.parametrize(
+    ("name", "spec"),
+    [
+        pytest.param("smallest", SMALLEST, id="the smallest agent"),
+        pytest.param("s" * 40, SMALLEST, id="the longest name"),
+        pytest.param("full", FULL, id="an agent with every field"),
+    ],
+)
+def test_takes(kubectl: Kubectl, name: str, spec: Json) -> None:
+    kubectl.apply(agent(name, spec))
+
+    stored = kubectl.json("get", "dlagent", name)["spec"]
+    assert spec == subset(stored, spec)
+    # What the apiserver stores is what the operator reads.
+    DLAgentSpec.model_validate(stored)
+
+
+def test_every_field_of_the_spec_is_in_the_full_agent() -> None:
+    """So that no field is in the schema that the apiserver was never seen to keep."""
+    spec = DLAgentSpec.model_validate(FULL)
+    parts = (spec, spec.model, spec.model.source, spec.build, spec.slo.latency, spec.rollout)
+    for part in parts:
+        assert set(type(part).model_fields) == part.model_fields_set, type(part).__name__
+    # What serving has in common with build is seen there.
+    assert set(Serving.model_fields) == spec.serving.model_fields_set | set(
+        PodPlacement.model_fields
+    )
+
+
+def subset(stored: Any, wanted: Any) -> Any:
+    """`stored` without what the apiserver added by default."""
+    if isinstance(wanted, dict):
+        return {key: subset(stored[key], value) for key, value in wanted.items() if key in stored}
+    if isinstance(wanted, list):
+        return [subset(item, given) for item, given in zip(stored, wanted, strict=True)]
+    return stored
+
+
+def test_scale_writes_replicas_in_mode_manual(kubectl: Kubectl) -> None:
+    kubectl.apply(agent("manual", merged(SMALLEST, {"scaling": {"mode": "Manual"}, "replicas": 1})))
+
+    kubectl("scale", "dlagent/manual", "--replicas=4")
+
+    assert 4 == kubectl.json("get", "dlagent", "manual")["spec"]["replicas"]
+
+
+def test_scale_is_refused_otherwise(kubectl: Kubectl) -> None:
+    kubectl.apply(agent("automatic", SMALLEST))
+
+    with pytest.raises(KubectlError, match=r"set scaling\.mode: Manual"):
+        kubectl("scale", "dlagent/automatic", "--replicas=4")
+
+
+def test_explain_describes_every_field(kubectl: Kubectl) -> None:
+    def explained() -> str:
+        return kubectl("explain", "dlagent.spec.slo.latency")
+
+    text = eventually(explained, lambda text: "thresholdMilliseconds" in text, what="explain")
+    assert "A request is good when it is answered within this time." in " ".join(text.split())
+
+
+def test_get_shows_what_a_person_asks_for(kubectl: Kubectl) -> None:
+    kubectl.apply(agent("columns", SMALLEST))
+    status = copy.deepcopy(STATUS)
+    kubectl(
+        *("patch", "dlagent", "columns", "--subresource=status", "--type=merge"),
+        *("-p", json.dumps({"status": status})),
+    )
+
+    header, row = kubectl("get", "dla", "columns").splitlines()
+    assert ["NAME", "READY", "REASON", "ARTIFACT", "PRECISION", "REPLICAS"] == header.split()[:6]
+    assert ["columns", "True", "Serving", "Built", "FP32", "1", "50"] == row.split()[:7]
+    wide = kubectl("get", "dla", "columns", "-o", "wide")
+    assert "http://columns.admission.svc:8000" in wide
+    assert "ONNXRuntime" in wide
+    assert status == subset(kubectl.json("get", "dla", "columns")["status"], status)
+
+
+def test_get_all_shows_agents(kubectl: Kubectl) -> None:
+    kubectl.apply(agent("among-all", SMALLEST))
+
+    assert "dlagent.dlagent.io/among-all" in kubectl("get", "all")
+
+
+def condition(type_: str, reason: str) -> Json:
+    return {
+        "type": type_,
+        "status": "True",
+        "reason": reason,
+        "message": "All replicas are ready.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": 1,
+    }
+
+
+STATUS: Json = {
+    "observedGeneration": 1,
+    "conditions": [
+        condition("Ready", "Serving"),
+        condition("Available", "Serving"),
+        condition("ArtifactReady", "Built"),
+    ],
+    "source": {"uri": "pvc://models/shoes.onnx", "resolvedSHA256": "9f" * 32},
+    "artifact": {"key": "3f" * 32, "engine": "ONNXRuntime", "precision": "FP32", "sizeBytes": 1000},
+    "serving": {
+        "revision": "0123456789abcdef",
+        "rejectedRevision": "fedcba9876543210",
+        "url": "http://columns.admission.svc:8000",
+    },
+    "replicas": 1,
+    "readyReplicas": 1,
+    "selector": "app.kubernetes.io/component=serving,dlagent.io/name=columns",
+}
