@@ -122,9 +122,9 @@ def status(name: Name = "default") -> None:
         raise typer.Exit(1)
     table = Table("component", "state", "restarts", "MiB")
     for each in found.components:
-        mebibytes = str(each.resident_bytes >> 20)
+        mebibytes = str(each.memory_bytes >> 20)
         table.add_row(each.name, each.state, str(each.restarts), mebibytes)
-    table.add_row("all, supervisor included", "", "", str(found.resident_bytes >> 20))
+    table.add_row("all, supervisor included", "", "", str(found.memory_bytes >> 20))
     out.print(table)
     out.print(f"export KUBECONFIG={found.kubeconfig}", highlight=False, soft_wrap=True)
 

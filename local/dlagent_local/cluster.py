@@ -28,7 +28,7 @@ from dlagent_local.plan import (
     kubelet_configuration,
     supervisor_plan,
 )
-from dlagent_local.process import Process, children, resident_bytes
+from dlagent_local.process import Process, children
 from dlagent_local.progress import Progress, Silent
 from dlagent_local.recipes import Installed, install
 
@@ -49,13 +49,13 @@ class Status:
     running: bool
     kubeconfig: Path
     components: list[ComponentStatus]
-    supervisor_resident_bytes: int
+    supervisor_memory_bytes: int
 
     @property
-    def resident_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Of the control plane, the runtime and the supervisor; pods are not in it."""
-        parts = sum(component.resident_bytes for component in self.components)
-        return parts + self.supervisor_resident_bytes
+        parts = sum(component.memory_bytes for component in self.components)
+        return parts + self.supervisor_memory_bytes
 
 
 class Cluster:
@@ -64,6 +64,7 @@ class Cluster:
     def __init__(self, name: str = "default") -> None:
         self.name = name
         self._paths = ClusterPaths.of(name)
+        self._parent: subprocess.Popen[bytes] | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -87,8 +88,11 @@ class Cluster:
             try:
                 self._start(installed)
                 self._wait_until_ready()
+            except KeyboardInterrupt:
+                self.down()
+                raise
             except BaseException:
-                self._stop_supervisor()
+                self._stop_supervisor()  # the logs stay
                 raise
             progress.end("cluster")
         deploy.monitoring(self.kube(), progress)
@@ -104,16 +108,10 @@ class Cluster:
         return was_running
 
     def status(self) -> Status:
-        supervisor = self._supervisor()
-        if supervisor is None:
+        if not self.running:
             return Status(self.name, False, self.kubeconfig, [], 0)
-        return Status(
-            self.name,
-            True,
-            self.kubeconfig,
-            control.status(self._paths.control),
-            resident_bytes(supervisor.pid),
-        )
+        components, memory = control.status_and_memory(self._paths.control)
+        return Status(self.name, True, self.kubeconfig, components, memory)
 
     def kube(self) -> Kube:
         return Kube(self._addresses().port("kube-apiserver"), self._paths.pki)
@@ -216,13 +214,18 @@ class Cluster:
                 parent = subprocess.Popen(
                     command,
                     cwd="/",
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
                     pass_fds=[held.fileno()],
                 )
+            self._parent = parent
             self._find_supervisor(parent).write(self._paths.pid_file)
+            # It starts nothing before this, so that none runs which `down` cannot find.
+            if parent.stdin is not None:
+                parent.stdin.write(b"g")
+                parent.stdin.close()
 
     def _find_supervisor(self, parent: subprocess.Popen[bytes]) -> Process:
         """The only child of `unshare`, which is PID 1 of its namespace."""
@@ -293,6 +296,9 @@ class Cluster:
         if not supervisor.wait(PAYLOAD_GRACE_SECONDS + 5.0):
             supervisor.send(signal.SIGKILL)
             supervisor.wait(30.0)
+        if self._parent is not None:
+            self._parent.wait()
+            self._parent = None
 
 
 def _namespaces(user: int) -> list[str]:

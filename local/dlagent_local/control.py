@@ -15,24 +15,34 @@ class UnknownComponentError(LookupError):
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """State is waiting, starting, ready, failed, stopping or stopped."""
+    """State is waiting, starting, ready, failed, stopping or stopped.
+
+    Memory is the proportional set size: what components share is counted once in a sum.
+    """
 
     name: str
     state: str
     restarts: int
-    resident_bytes: int
+    memory_bytes: int
 
 
 def status(control: Path) -> list[ComponentStatus]:
     """Every component, in the order of the plan. OSError when no supervisor listens."""
-    return [ComponentStatus(**entry) for entry in _ask(control, "status")["components"]]
+    return status_and_memory(control)[0]
+
+
+def status_and_memory(control: Path) -> tuple[list[ComponentStatus], int]:
+    """As `status`, with the memory of the supervisor itself in bytes."""
+    reply = _ask(control, "status")
+    components = [ComponentStatus(**entry) for entry in reply["components"]]
+    return components, int(reply["own_memory_bytes"])
 
 
 def act(control: Path, verb: str, component: str) -> ComponentStatus:
     """Do `start`, `stop`, `restart` or `kill`; returns at once, with the state then."""
     reply = _ask(control, verb, component)
     if "error" in reply:
-        raise UnknownComponentError(f"no component {component!r}: {reply['error']}")
+        raise UnknownComponentError(f"no component {component!r}; {reply['error']}")
     return ComponentStatus(**reply)
 
 

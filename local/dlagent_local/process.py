@@ -72,15 +72,6 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def resident_bytes(pid: int) -> int:
-    """Resident memory; 0 when the process is gone."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def _stat(pid: int) -> list[str] | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()

@@ -165,8 +165,11 @@ class Supervisor:
 
     def _do(self, verb: str, name: str | None) -> dict[str, Any]:
         if verb == "status":
-            return {"components": [self._describe(each) for each in self._components.values()]}
-        component = self._components[name or ""]
+            states = [self._describe(each) for each in self._components.values()]
+            return {"components": states, "own_memory_bytes": _memory(os.getpid())}
+        component = self._components.get(name or "")
+        if component is None:
+            return {"error": f"known are {', '.join(self._components)}"}
         if verb == "start":
             component.wanted, component.start_after, component.back_off = True, 0.0, 0.0
         elif verb == "stop":
@@ -186,7 +189,7 @@ class Supervisor:
             "name": component.name,
             "state": component.state(),
             "restarts": component.restarts,
-            "resident_bytes": _resident(component.process.pid) if component.process else 0,
+            "memory_bytes": _memory(component.process.pid) if component.process else 0,
         }
 
     def _shut_down(self) -> None:
@@ -281,12 +284,13 @@ def _send(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> No
             os.kill(process.pid, number)
 
 
-def _resident(pid: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _memory(pid: int) -> int:
+    """Its proportional set size: what several share, as the one binary, is counted once."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def hide(folder: str, scratch: str, keep: list[str]) -> None:
@@ -316,6 +320,8 @@ def _say(message: str) -> None:
 
 def main(plan_file: str) -> None:
     """Read the plan, cover folders, listen for requests, supervise."""
+    if not sys.stdin.buffer.read(1):
+        return  # the launcher died before it noted whom to stop
     plan = json.loads(Path(plan_file).read_text())
     for number, (folder, keep) in enumerate(sorted(plan["hidden_folders"].items())):
         hide(folder, f"{plan['scratch']}/hidden-{number}", keep)
