@@ -2,12 +2,13 @@
 
 import logging
 
+from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND
 from dlagent.domain.rollout.decide import decide
 from dlagent.domain.status.decision import refused_status, unusable_status
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.status.events import decide_events
-from dlagent.domain.status.model import AgentStatus, parse_status
+from dlagent.domain.status.model import parse_status
 from dlagent.reconcile import observe
 from dlagent.reconcile.apply import Applier
 from dlagent.reconcile.gather import AgentRefused, Gatherer, parse_agent
@@ -100,7 +101,7 @@ class AgentReconciler:
             return _REFUSED_SECONDS
         return plan.requeue_after
 
-    async def _say(self, obj: Object, status: AgentStatus) -> None:
+    async def _say(self, obj: Object, status: DLAgentStatus) -> None:
         """Nothing can be done for this agent: say why, and leave alone what serves."""
         if await self._applier.write_status(obj, status):
             for event in decide_events(parse_status(obj.get("status")), status):

@@ -8,6 +8,8 @@ import json
 from typing import assert_never
 
 from dlagent.api import names
+from dlagent.api.conditions import ConditionType
+from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import GROUP, KIND, VERSION
 from dlagent.domain.artifact.triton_config import render_config, serving_plan
 from dlagent.domain.rollout.plan import (
@@ -21,7 +23,7 @@ from dlagent.domain.rollout.plan import (
     WriteRecord,
 )
 from dlagent.domain.rollout.seen import Agent
-from dlagent.domain.status.model import AgentStatus, parse_status
+from dlagent.domain.status.model import parse_status, status_json
 from dlagent.manifests import build, network, store
 from dlagent.manifests.common import Owner
 from dlagent.manifests.deployment import Revision, deployment, deployment_name, scale
@@ -30,7 +32,7 @@ from dlagent.reconcile.compare import contains
 from dlagent.reconcile.ports import ClusterReader, ClusterWriter, Key, Object
 from dlagent.runtime.settings import Settings
 
-OWN_CONDITIONS = frozenset({"Ready", "Available", "ArtifactReady", "Reconciling", "Stalled"})
+_OWN_CONDITIONS = frozenset(ConditionType)
 
 
 class Applier:
@@ -57,7 +59,7 @@ class Applier:
         for deletion in plan.deletions:
             await self._writer.delete(deletion.kind, agent.namespace, deletion.name, deletion.uid)
 
-    async def write_status(self, obj: Object, status: AgentStatus) -> bool:
+    async def write_status(self, obj: Object, status: DLAgentStatus) -> bool:
         """Write the status where it says anything new; True if it did."""
         if _said(status) == _said(parse_status(obj.get("status"))):
             return False
@@ -71,7 +73,7 @@ class Applier:
                     "namespace": metadata["namespace"],
                     "resourceVersion": metadata["resourceVersion"],
                 },
-                "status": status.to_json(),
+                "status": status_json(status),
             }
         )
         return True
@@ -188,7 +190,7 @@ def _digest(obj: Object) -> str:
     return hashlib.sha256(json.dumps(obj, sort_keys=True).encode()).hexdigest()
 
 
-def _said(status: AgentStatus) -> AgentStatus:
+def _said(status: DLAgentStatus) -> DLAgentStatus:
     """The status as far as it is ours: others may add conditions, in any order."""
-    own = [item for item in status.conditions if item.type in OWN_CONDITIONS]
+    own = [item for item in status.conditions if item.type in _OWN_CONDITIONS]
     return status.model_copy(update={"conditions": sorted(own, key=lambda item: item.type)})

@@ -13,6 +13,8 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from dlagent.api import names
+from dlagent.api.conditions import Reason
+from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND, DLAgentSpec
 from dlagent.domain.artifact.request import Target, artifact_key, build_id, build_request
 from dlagent.domain.artifact.selfcheck import SelfCheck
@@ -20,7 +22,7 @@ from dlagent.domain.build.decision import known_digest
 from dlagent.domain.rollout.decide import pods_to_check
 from dlagent.domain.rollout.seen import Agent, Check, Deployment, Job, Pod, Record, Seen
 from dlagent.domain.status.errors import PodUnreachable
-from dlagent.domain.status.model import AgentStatus, Reason, parse_status
+from dlagent.domain.status.model import parse_status
 from dlagent.manifests.common import serving_selector
 from dlagent.manifests.store import record_name
 from dlagent.reconcile import observe
@@ -85,7 +87,7 @@ def _refuse_scheme(uri: str, settings: Settings) -> None:
     allowed = settings.builder.allowed_schemes
     if scheme not in allowed:
         raise AgentRefused(
-            Reason.SCHEME_NOT_ALLOWED,
+            Reason.INVALID_SPEC,
             f"Sources of scheme {scheme!r} are not allowed. Set spec.model.source.uri to one of"
             f" {', '.join(f'{item}://' for item in allowed)}, or add the scheme to"
             " builder.allowedSchemes in the operator's settings.",
@@ -177,7 +179,7 @@ class Gatherer:
         artifact = parse_status(obj.get("status")).artifact
         return artifact is None or artifact.key != key
 
-    def _records(self, agent: Agent, status: AgentStatus) -> tuple[Record, ...]:
+    def _records(self, agent: Agent, status: DLAgentStatus) -> tuple[Record, ...]:
         digest = known_digest(agent, status)
         if digest is None:
             return ()

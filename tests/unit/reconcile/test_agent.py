@@ -6,8 +6,15 @@ from typing import Any
 import pytest
 
 from dlagent.api import names
+from dlagent.api.conditions import ConditionType
+from dlagent.api.status import DLAgentStatus
 from dlagent.domain.status.errors import ClusterError
-from dlagent.domain.status.model import AgentStatus, parse_status
+from dlagent.domain.status.model import (
+    find_condition,
+    parse_status,
+    rejected_revision,
+    serving_revision,
+)
 from dlagent.reconcile.ports import Key
 from dlagent.runtime.settings import Settings
 from tests.unit.reconcile.fake import (
@@ -31,17 +38,17 @@ def operator(cluster: FakeCluster) -> Operator:
     return Operator(cluster)
 
 
-def status(cluster: FakeCluster, name: str = "shoes") -> AgentStatus:
+def status(cluster: FakeCluster, name: str = "shoes") -> DLAgentStatus:
     return parse_status(cluster.objects["DLAgent", NAMESPACE, name].get("status"))
 
 
 def told(cluster: FakeCluster, type_: str, name: str = "shoes") -> tuple[str, str] | None:
-    found = status(cluster, name).condition(type_)
+    found = find_condition(status(cluster, name), ConditionType(type_))
     return (found.status, found.reason) if found is not None else None
 
 
 def message(cluster: FakeCluster, type_: str = "Ready") -> str:
-    found = status(cluster).condition(type_)
+    found = find_condition(status(cluster), ConditionType(type_))
     assert found is not None
     return found.message
 
@@ -64,7 +71,7 @@ async def served(cluster: FakeCluster, operator: Operator, **spec: Any) -> str:
     """An agent that serves; returns its revision."""
     cluster.put(agent_object(**spec))
     await operator.settle()
-    revision = status(cluster).serving_revision
+    revision = serving_revision(status(cluster))
     assert ("True", "Serving") == told(cluster, "Ready")
     assert revision is not None
     return revision
@@ -186,10 +193,10 @@ async def test_a_changed_source_builds_while_the_old_one_serves(
     await operator.settle()
     assert ("True", "ServingPrevious") == told(cluster, "Available")
     assert ("False", "Building") == told(cluster, "Ready")
-    assert first == status(cluster).serving_revision
+    assert first == serving_revision(status(cluster))
     cluster.hold_builds = False
     await operator.settle()
-    second = status(cluster).serving_revision
+    second = serving_revision(status(cluster))
     assert ("True", "Serving") == told(cluster, "Ready")
     assert first != second
     assert [deployment_of(second)] == deployments(cluster)
@@ -202,7 +209,7 @@ async def test_an_slo_edit_rolls_out_and_never_builds(
     cluster.requests.clear()
     cluster.edit(slo={"latency": {"thresholdMilliseconds": 5}})
     await operator.settle()
-    assert first != status(cluster).serving_revision
+    assert first != serving_revision(status(cluster))
     assert "apply Job" not in cluster.requests
 
 
@@ -229,8 +236,8 @@ async def test_a_revision_that_does_not_come_up_is_given_up_and_not_tried_again(
     await operator.settle()
     assert ("True", "ContainerFailed") == told(cluster, "Stalled")
     assert ("True", "ServingPrevious") == told(cluster, "Available")
-    assert first == status(cluster).serving_revision
-    assert None is not status(cluster).rejected_revision
+    assert first == serving_revision(status(cluster))
+    assert None is not rejected_revision(status(cluster))
     assert [deployment_of(first)] == deployments(cluster)
     assert "within 10 s (spec.rollout.deadlineSeconds)" in message(cluster)
     assert ("shoes", "RolledBack") in cluster.events
@@ -242,7 +249,7 @@ async def test_a_revision_that_does_not_come_up_is_given_up_and_not_tried_again(
     cluster.edit(annotations={names.RESTARTED_AT_ANNOTATION: "now"})
     await operator.settle()
     assert ("True", "Serving") == told(cluster, "Ready")
-    assert None is status(cluster).rejected_revision
+    assert None is rejected_revision(status(cluster))
 
 
 async def test_a_failed_self_check_is_given_up_at_once(
@@ -267,7 +274,7 @@ async def test_back_to_the_spec_that_serves_clears_the_rejection(
     cluster.edit(serving={})
     await operator.settle()
     assert ("True", "Serving") == told(cluster, "Ready")
-    assert None is status(cluster).rejected_revision
+    assert None is rejected_revision(status(cluster))
 
 
 async def test_the_first_revision_is_kept_and_says_why_it_is_not_ready(
@@ -318,7 +325,7 @@ async def test_a_damaged_artifact_is_built_again(cluster: FakeCluster, operator:
         cluster.remove("Pod", pod["metadata"]["name"])
     await operator.settle()
     assert ("True", "Serving") == told(cluster, "Ready")
-    assert first == status(cluster).serving_revision
+    assert first == serving_revision(status(cluster))
     assert 2 == cluster.requests.count("apply Job")
 
 
@@ -476,7 +483,7 @@ BAD_SPECS: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "a scheme that is not allowed",
         {"model": {"source": {"uri": "s3://b/m.onnx"}}},
-        "SchemeNotAllowed",
+        "InvalidSpec",
         "builder.allowedSchemes",
     ),
     ("no spec at all", {"model": None}, "InvalidSpec", "spec.model"),
@@ -527,7 +534,7 @@ async def life(cluster: FakeCluster, operate: Callable[[], Any]) -> None:
         replicas=2,
     )
     await operate()
-    good = status(cluster).serving_revision
+    good = serving_revision(status(cluster))
     cluster.lying = lambda obj: obj["metadata"]["name"] != deployment_of(good)
     cluster.edit(serving={"maxBatchSize": 4})
     await operate()

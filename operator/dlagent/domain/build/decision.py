@@ -8,13 +8,15 @@ dlagent.domain.rollout.decide.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dlagent.api.conditions import ConditionType, Reason
+from dlagent.api.status import DLAgentStatus
 from dlagent.domain.artifact.request import artifact_key
 from dlagent.domain.artifact.summary import Outcome
 from dlagent.domain.build.artifact import Artifact, artifact_of
 from dlagent.domain.build.failure import build_failure, build_trouble, retry_hint
 from dlagent.domain.rollout.plan import Action, Delete, StartBuild, WriteRecord
 from dlagent.domain.rollout.seen import Agent, Job, Pod, Record, Seen
-from dlagent.domain.status.model import AgentStatus, Reason, timestamp
+from dlagent.domain.status.model import find_condition, is_true, timestamp
 from dlagent.domain.status.trouble import LOADER_CORRUPT, LOADER_MISSING
 
 _FIRST_RETRY = timedelta(minutes=1)
@@ -64,7 +66,7 @@ def decide_build(seen: Seen, now: datetime) -> BuildDecision:
     return _running(job)
 
 
-def known_digest(agent: Agent, status: AgentStatus) -> str | None:
+def known_digest(agent: Agent, status: DLAgentStatus) -> str | None:
     """The source's digest: the spec's, else the one that was resolved for just this build.
 
     A digest that was resolved before the spec changed is not taken over: it belongs to the
@@ -98,8 +100,8 @@ def _known(seen: Seen, artifact: Artifact) -> BuildDecision:
     if job is not None and recorded and _is_over(job) and not job.awaited:
         deletions = (_delete_job(job, "its result is recorded"),)
     built = job is not None and job.result is not None and job.result.outcome is Outcome.PUBLISHED
-    before = seen.status.condition("ArtifactReady")
-    if recorded and before is not None and before.status == "True":
+    before = find_condition(seen.status, ConditionType.ARTIFACT_READY)
+    if recorded and before is not None and is_true(before):
         reason = before.reason
     else:
         reason = Reason.BUILT if built else Reason.CACHED
@@ -201,9 +203,9 @@ def _again(seen: Seen, job: Job, now: datetime, reason: str, message: str) -> Bu
     return BuildDecision(reason, f"{message} It is tried again at {at}.", requeue_after=left)
 
 
-def _failing_since(status: AgentStatus, default: datetime) -> datetime:
-    condition = status.condition("ArtifactReady")
-    if condition is None or condition.status == "True":
+def _failing_since(status: DLAgentStatus, default: datetime) -> datetime:
+    condition = find_condition(status, ConditionType.ARTIFACT_READY)
+    if condition is None or is_true(condition):
         return default
     try:
         return datetime.fromisoformat(condition.last_transition_time)

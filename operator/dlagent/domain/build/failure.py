@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from dlagent.api.conditions import Reason
 from dlagent.domain.artifact.summary import EXIT_TERMINAL, FailureReason, Outcome
 from dlagent.domain.rollout.seen import Agent, Job
-from dlagent.domain.status.model import Reason
 from dlagent.domain.status.trouble import Trouble, first_trouble, pod_trouble
 
 _PART = "spec.build"
@@ -74,9 +74,8 @@ def build_failure(job: Job, agent: Agent) -> BuildFailure:
 def _timed_out(agent: Agent, trouble: Trouble | None) -> BuildFailure:
     minutes = agent.spec.build.timeout_minutes
     message = f"The build did not end within {minutes} min. Raise spec.build.timeoutMinutes"
-    because = f"; its pod never ran: {trouble.message}" if trouble is not None else "."
-    reason = trouble.reason if trouble is not None else Reason.BUILD_TIMED_OUT
-    return BuildFailure(reason, message + because, terminal=True)
+    because = f", or see why its pod did not run: {trouble.message}" if trouble else "."
+    return BuildFailure(Reason.BUILD_TIMED_OUT, message + because, terminal=True)
 
 
 def build_trouble(job: Job) -> Trouble | None:

@@ -10,6 +10,7 @@ from dlagent.domain.rollout.plan import Action, Plan
 from dlagent.domain.rollout.seen import Pod, Seen
 from dlagent.domain.status.decision import decide_status
 from dlagent.domain.status.events import decide_events
+from dlagent.domain.status.model import rejected_revision
 
 
 def decide(seen: Seen, now: datetime) -> Plan:
@@ -37,7 +38,7 @@ def _once(actions: tuple[Action, ...]) -> tuple[Action, ...]:
 
 def _as_it_is(seen: Seen, rollout: RolloutDecision) -> RolloutDecision:
     """Nothing is given up or switched while the agent is paused."""
-    return replace(rollout, rejected=seen.status.rejected_revision, stalled=False)
+    return replace(rollout, rejected=rejected_revision(seen.status), stalled=False)
 
 
 def _soonest(build: BuildDecision, rollout: RolloutDecision) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from dlagent.api.conditions import ConditionType, Reason
 from dlagent.domain.build.artifact import Artifact
 from dlagent.domain.rollout.plan import (
     Action,
@@ -19,7 +20,7 @@ from dlagent.domain.rollout.plan import (
 )
 from dlagent.domain.rollout.revision import revision_id, wanted_replicas
 from dlagent.domain.rollout.seen import Deployment, Pod, Seen
-from dlagent.domain.status.model import Reason
+from dlagent.domain.status.model import find_condition, rejected_revision, serving_revision
 from dlagent.domain.status.trouble import Trouble, first_trouble
 
 _CHECK_AGAIN_SECONDS = 1.0  # a pod that is ready but gave no answer
@@ -50,9 +51,9 @@ class RolloutDecision:
     requeue_after: float | None = None
 
 
-def serving_revision(seen: Seen) -> str | None:
+def living_revision(seen: Seen) -> str | None:
     """The revision whose pods answer: what the Service names, else what it named last."""
-    candidates = (seen.selected, seen.status.serving_revision)
+    candidates = (seen.selected, serving_revision(seen.status))
     return next((name for name in candidates if _lives(seen.deployment(name))), None)
 
 
@@ -63,7 +64,7 @@ def _lives(deployment: Deployment | None) -> bool:
 def to_check(seen: Seen, artifact: Artifact) -> tuple[Pod, ...]:
     """The pods that must pass the self-check now: all of the target, once enough are ready."""
     target = revision_id(artifact, seen.agent)
-    serving = serving_revision(seen)
+    serving = living_revision(seen)
     if seen.agent.spec.paused or target == serving or _is_rejected(seen, target, serving):
         return ()
     deployment = seen.deployment(target)
@@ -74,11 +75,11 @@ def to_check(seen: Seen, artifact: Artifact) -> tuple[Pod, ...]:
 
 def _is_rejected(seen: Seen, target: str, serving: str | None) -> bool:
     # With nothing to fall back to, a revision that was given up is the best there is.
-    return serving is not None and seen.status.rejected_revision == target
+    return serving is not None and rejected_revision(seen.status) == target
 
 
 def decide_rollout(seen: Seen, artifact: Artifact | None, now: datetime) -> RolloutDecision:
-    serving = serving_revision(seen)
+    serving = living_revision(seen)
     if artifact is None:
         return _without_artifact(seen, serving)
     target = revision_id(artifact, seen.agent)
@@ -95,14 +96,14 @@ def _without_artifact(seen: Seen, serving: str | None) -> RolloutDecision:
         Stage.UNKNOWN,
         target=None,
         serving=serving,
-        rejected=seen.status.rejected_revision,
+        rejected=rejected_revision(seen.status),
         actions=_keep(seen, serving),
         deletions=_remove_all_but(seen, serving) if serving is not None else (),
     )
 
 
 def _keep_rejected(seen: Seen, target: str, serving: str | None) -> RolloutDecision:
-    told = seen.status.condition("Stalled")
+    told = find_condition(seen.status, ConditionType.STALLED)
     if told is not None and f"Revision {target[:8]} " in told.message:
         problem = Trouble(told.reason, told.message)
     else:

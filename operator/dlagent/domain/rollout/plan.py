@@ -6,10 +6,10 @@ done again without harm, since a crash may come between any two writes.
 
 from dataclasses import dataclass, field
 
+from dlagent.api.status import DLAgentStatus
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import Summary
 from dlagent.domain.build.artifact import Artifact
-from dlagent.domain.status.model import AgentStatus
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Plan:
     steady state a plan holds no others, and the status equals the one that is there.
     """
 
-    status: AgentStatus
+    status: DLAgentStatus
     actions: tuple[Action, ...] = ()
     deletions: tuple[Delete, ...] = ()
     events: tuple[Event, ...] = field(default=())

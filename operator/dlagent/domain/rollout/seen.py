@@ -7,10 +7,10 @@ any situation in a few lines.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import Summary, parse_summary
-from dlagent.domain.status.model import AgentStatus
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Agent:
 @dataclass(frozen=True)
 class Seen:
     agent: Agent
-    status: AgentStatus
+    status: DLAgentStatus
     jobs: tuple[Job, ...] = ()  # the current build's, and others that this agent owns
     records: tuple[Record, ...] = ()
     deployments: tuple[Deployment, ...] = ()

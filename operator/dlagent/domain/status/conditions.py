@@ -1,35 +1,57 @@
 """Conditions from one visit to the next: what changed keeps its history, what did not its time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
-from dlagent.domain.status.model import Condition, timestamp
+from dlagent.api.conditions import ConditionStatus, ConditionType
+from dlagent.api.status import Condition
+from dlagent.domain.status.model import timestamp
 
 # The apiserver's limit is 32768; a person's is lower.
 _MESSAGE_CHARACTERS = 1024
 
 
-def condition(type_: str, is_true: bool, reason: str, message: str) -> Condition:
-    """A condition as decided now, without its times."""
-    return Condition(
-        type=type_,
-        status="True" if is_true else "False",
-        reason=reason,
-        message=message[:_MESSAGE_CHARACTERS],
-    )
+@dataclass(frozen=True)
+class Finding:
+    """A condition as decided now, before it is known since when it is so."""
+
+    type: ConditionType
+    is_true: bool
+    reason: str
+    message: str
 
 
 def carry_over(
-    before: Iterable[Condition], wanted: Iterable[Condition], generation: int, now: datetime
+    before: Iterable[Condition], wanted: Iterable[Finding], generation: int, now: datetime
 ) -> list[Condition]:
     """The conditions to write: lastTransitionTime moves only where the status did."""
     times = {(item.type, item.status): item.last_transition_time for item in before}
-    return [
-        item.model_copy(
-            update={
-                "last_transition_time": times.get((item.type, item.status)) or timestamp(now),
-                "observed_generation": generation,
-            }
-        )
-        for item in wanted
-    ]
+    return [_dated(item, times, generation, now) for item in wanted]
+
+
+def _dated(
+    finding: Finding,
+    times: Mapping[tuple[str, ConditionStatus], str],
+    generation: int,
+    now: datetime,
+) -> Condition:
+    status = ConditionStatus.TRUE if finding.is_true else ConditionStatus.FALSE
+    return Condition(
+        type=finding.type,
+        status=status,
+        reason=finding.reason,
+        message=finding.message[:_MESSAGE_CHARACTERS],
+        last_transition_time=times.get((finding.type, status)) or timestamp(now),
+        observed_generation=generation,
+    )
+
+
+def finding_of(condition: Condition) -> Finding:
+    """A condition that is to stay as it is."""
+    return Finding(
+        ConditionType(condition.type),
+        condition.status is ConditionStatus.TRUE,
+        condition.reason,
+        condition.message,
+    )

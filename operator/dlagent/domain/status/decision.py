@@ -6,38 +6,36 @@ Pure; read by dlagent.domain.rollout.decide. Each condition's message says what 
 from datetime import datetime
 
 from dlagent.api import names
+from dlagent.api.conditions import ConditionType, Reason
+from dlagent.api.status import ArtifactStatus, DLAgentStatus, ServingStatus, SourceStatus
 from dlagent.domain.build.decision import BuildDecision
 from dlagent.domain.rollout.decision import RolloutDecision, Stage
 from dlagent.domain.rollout.revision import wanted_replicas
 from dlagent.domain.rollout.seen import Seen
-from dlagent.domain.status.conditions import carry_over, condition
-from dlagent.domain.status.model import (
-    AgentStatus,
-    ArtifactStatus,
-    Condition,
-    Reason,
-    ServingStatus,
-    SourceStatus,
-)
+from dlagent.domain.status.conditions import Finding, carry_over, finding_of
+from dlagent.domain.status.model import find_condition
 
+WRITE_REFUSED = "WriteRefused"
 _PAUSED = "spec.paused is true: nothing is built or rolled out until it is false."
+_NOTHING_SERVES = Finding(
+    ConditionType.AVAILABLE, False, Reason.NO_REPLICAS, "No revision serves yet."
+)
 
 
 def decide_status(
     seen: Seen, build: BuildDecision, rollout: RolloutDecision, now: datetime
-) -> AgentStatus:
+) -> DLAgentStatus:
     artifact = _artifact_ready(seen, build)
     ready = _ready(seen, artifact, rollout)
     conditions = [ready, _available(seen, rollout), artifact]
-    if ready.status != "True" and not seen.agent.spec.paused:
+    if not (ready.is_true or seen.agent.spec.paused or _wants_none(seen, rollout)):
         stalled = build.stalled or rollout.stalled
-        conditions.append(
-            condition("Stalled" if stalled else "Reconciling", True, ready.reason, ready.message)
-        )
+        kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
+        conditions.append(Finding(kind, True, ready.reason, ready.message))
     before = seen.status
     agent = seen.agent
     deployment = seen.deployment(rollout.serving or rollout.target)
-    return AgentStatus(
+    return DLAgentStatus(
         observed_generation=agent.generation,
         conditions=carry_over(before.conditions, conditions, agent.generation, now),
         source=_source(seen, build),
@@ -50,112 +48,133 @@ def decide_status(
 
 
 def unusable_status(
-    before: AgentStatus, generation: int, reason: str, message: str, now: datetime
-) -> AgentStatus:
+    before: DLAgentStatus, generation: int, reason: str, message: str, now: datetime
+) -> DLAgentStatus:
     """The status of an agent whose spec or runtime the operator cannot use at all.
 
     What it says of the revision that serves stays as it was: nothing was touched.
     """
-    artifact = condition("ArtifactReady", False, reason, message)
+    artifact = Finding(ConditionType.ARTIFACT_READY, False, reason, message)
     return _stopped(before, artifact, generation, reason, message, now)
 
 
 def refused_status(
-    before: AgentStatus, planned: AgentStatus, message: str, now: datetime
-) -> AgentStatus:
+    before: DLAgentStatus, planned: DLAgentStatus, message: str, now: datetime
+) -> DLAgentStatus:
     """The status where the apiserver took a request amiss: of the plan, what came before that."""
-    artifact = planned.condition("ArtifactReady") or condition(
-        "ArtifactReady", False, Reason.WRITE_REFUSED, message
+    known = find_condition(planned, ConditionType.ARTIFACT_READY)
+    artifact = (
+        finding_of(known)
+        if known is not None
+        else Finding(ConditionType.ARTIFACT_READY, False, WRITE_REFUSED, message)
     )
-    generation = planned.observed_generation
-    stopped = _stopped(before, artifact, generation, Reason.WRITE_REFUSED, message, now)
+    generation = planned.observed_generation or 0
+    stopped = _stopped(before, artifact, generation, WRITE_REFUSED, message, now)
     return stopped.model_copy(update={"source": planned.source, "artifact": planned.artifact})
 
 
 def _stopped(
-    before: AgentStatus,
-    artifact: Condition,
+    before: DLAgentStatus,
+    artifact: Finding,
     generation: int,
     reason: str,
     message: str,
     now: datetime,
-) -> AgentStatus:
-    available = before.condition("Available")
+) -> DLAgentStatus:
+    available = find_condition(before, ConditionType.AVAILABLE)
     conditions = [
-        condition("Ready", False, reason, message),
-        available or condition("Available", False, Reason.NO_REPLICAS, "No revision serves yet."),
+        Finding(ConditionType.READY, False, reason, message),
+        finding_of(available) if available is not None else _NOTHING_SERVES,
         artifact,
-        condition("Stalled", True, reason, message),
+        Finding(ConditionType.STALLED, True, reason, message),
     ]
     carried = carry_over(before.conditions, conditions, generation, now)
     return before.model_copy(update={"observed_generation": generation, "conditions": carried})
 
 
-def _artifact_ready(seen: Seen, build: BuildDecision) -> Condition:
+def _artifact_ready(seen: Seen, build: BuildDecision) -> Finding:
     if build.artifact is None and build.actions and seen.agent.spec.paused:
-        return condition("ArtifactReady", False, Reason.PAUSED, _PAUSED)
-    return condition("ArtifactReady", build.artifact is not None, build.reason, build.message)
+        return Finding(ConditionType.ARTIFACT_READY, False, Reason.PAUSED, _PAUSED)
+    return Finding(
+        ConditionType.ARTIFACT_READY, build.artifact is not None, build.reason, build.message
+    )
 
 
-def _available(seen: Seen, rollout: RolloutDecision) -> Condition:
+def _available(seen: Seen, rollout: RolloutDecision) -> Finding:
     deployment = seen.deployment(rollout.serving)
     if rollout.serving is None or deployment is None:
-        return condition("Available", False, Reason.NO_REPLICAS, "No revision serves yet.")
+        return _NOTHING_SERVES
     ready = len(deployment.ready_pods)
     name = rollout.serving[:8]
     if ready == 0:
         because = f" {rollout.problem.message}" if rollout.problem is not None else ""
-        return condition(
-            "Available", False, Reason.NO_REPLICAS, f"No pod of revision {name} is ready.{because}"
+        return Finding(
+            ConditionType.AVAILABLE,
+            False,
+            Reason.NO_REPLICAS,
+            f"No pod of revision {name} is ready.{because}",
         )
     current = rollout.stage is Stage.SERVES
     reason = Reason.SERVING if current else Reason.SERVING_PREVIOUS
     kind = "" if current else "The previous "
     message = f"{kind}{'R' if current else 'r'}evision {name} serves."
-    return condition("Available", True, reason, message)
+    return Finding(ConditionType.AVAILABLE, True, reason, message)
 
 
-def _ready(seen: Seen, artifact: Condition, rollout: RolloutDecision) -> Condition:
-    if artifact.status != "True":
-        return condition("Ready", False, artifact.reason, artifact.message)
+def _ready(seen: Seen, artifact: Finding, rollout: RolloutDecision) -> Finding:
+    if not artifact.is_true:
+        return Finding(ConditionType.READY, False, artifact.reason, artifact.message)
     problem = rollout.problem
     if rollout.stage is Stage.SERVES:
         return _ready_replicas(seen, rollout)
     if seen.agent.spec.paused:
-        return condition("Ready", False, Reason.PAUSED, _PAUSED)
+        return Finding(ConditionType.READY, False, Reason.PAUSED, _PAUSED)
     if rollout.stage is Stage.REJECTED or rollout.stalled:
         reason = problem.reason if problem is not None else Reason.ROLLOUT_FAILED
         message = problem.message if problem is not None else ""
         if rollout.serving is not None and rollout.serving != rollout.target:
             still = f" The previous revision {rollout.serving[:8]} serves on."
             message = message if message.endswith(still) else message + still
-        return condition("Ready", False, reason, message)
+        return Finding(ConditionType.READY, False, reason, message)
     return _coming_up(seen, rollout)
 
 
-def _ready_replicas(seen: Seen, rollout: RolloutDecision) -> Condition:
+def _wants_none(seen: Seen, rollout: RolloutDecision) -> bool:
+    """Nothing is to serve, and so nothing is being done about it."""
+    return rollout.stage is Stage.SERVES and wanted_replicas(seen.agent) == 0
+
+
+def _ready_replicas(seen: Seen, rollout: RolloutDecision) -> Finding:
     wanted = wanted_replicas(seen.agent)
     deployment = seen.deployment(rollout.serving)
     ready = len(deployment.ready_pods) if deployment is not None else 0
+    if wanted == 0:
+        message = "spec.replicas is 0: nothing serves until it is raised."
+        return Finding(ConditionType.READY, False, Reason.NO_REPLICAS, message)
     if ready >= wanted:
         revision = (rollout.serving or "")[:8]
-        return condition(
-            "Ready", True, Reason.SERVING, f"Revision {revision} serves; its artifact was verified."
+        return Finding(
+            ConditionType.READY,
+            True,
+            Reason.SERVING,
+            f"Revision {revision} serves; its artifact was verified.",
         )
     problem = rollout.problem
     because = f" {problem.message}" if problem is not None else ""
     reason = problem.reason if problem is not None else Reason.REPLICAS_NOT_READY
-    return condition("Ready", False, reason, f"{ready} of {wanted} replicas are ready.{because}")
+    return Finding(
+        ConditionType.READY, False, reason, f"{ready} of {wanted} replicas are ready.{because}"
+    )
 
 
-def _coming_up(seen: Seen, rollout: RolloutDecision) -> Condition:
+def _coming_up(seen: Seen, rollout: RolloutDecision) -> Finding:
     wanted = wanted_replicas(seen.agent)
     deployment = seen.deployment(rollout.target)
     ready = len(deployment.ready_pods) if deployment is not None else 0
     state = f"Revision {(rollout.target or '')[:8]} comes up: {ready} of {wanted} replicas ready."
     if rollout.problem is not None:
-        return condition("Ready", False, rollout.problem.reason, rollout.problem.message)
-    return condition("Ready", False, Reason.ROLLING_OUT, state)
+        return Finding(ConditionType.READY, False, rollout.problem.reason, rollout.problem.message)
+    return Finding(ConditionType.READY, False, Reason.ROLLING_OUT, state)
 
 
 def _source(seen: Seen, build: BuildDecision) -> SourceStatus | None:

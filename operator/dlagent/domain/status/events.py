@@ -1,7 +1,9 @@
 """Events from the difference of two statuses: so a restart of the operator repeats none."""
 
+from dlagent.api.conditions import ConditionType, Reason
+from dlagent.api.status import Condition, DLAgentStatus
 from dlagent.domain.rollout.plan import Event
-from dlagent.domain.status.model import AgentStatus, Condition, Reason
+from dlagent.domain.status.model import find_condition, is_true, rejected_revision, serving_revision
 
 _ORDINARY = {
     Reason.SERVING,
@@ -14,11 +16,16 @@ _ORDINARY = {
 }
 
 
-def decide_events(before: AgentStatus, after: AgentStatus) -> tuple[Event, ...]:
+def decide_events(before: DLAgentStatus, after: DLAgentStatus) -> tuple[Event, ...]:
     events = (
-        _build_event(before.condition("ArtifactReady"), after.condition("ArtifactReady")),
+        _build_event(
+            find_condition(before, ConditionType.ARTIFACT_READY),
+            find_condition(after, ConditionType.ARTIFACT_READY),
+        ),
         _rollout_event(before, after),
-        _trouble_event(before.condition("Ready"), after.condition("Ready")),
+        _trouble_event(
+            find_condition(before, ConditionType.READY), find_condition(after, ConditionType.READY)
+        ),
     )
     return tuple(event for event in events if event is not None)
 
@@ -28,25 +35,25 @@ def _build_event(before: Condition | None, after: Condition | None) -> Event | N
         return None
     if after.reason == Reason.BUILDING:
         return Event("Normal", "BuildStarted", after.message)
-    if after.status == "True":
+    if is_true(after):
         return Event("Normal", "ArtifactPublished", after.message)
     return None
 
 
-def _rollout_event(before: AgentStatus, after: AgentStatus) -> Event | None:
-    rejected = after.rejected_revision
-    if rejected is not None and rejected != before.rejected_revision:
-        ready = after.condition("Ready")
+def _rollout_event(before: DLAgentStatus, after: DLAgentStatus) -> Event | None:
+    rejected = rejected_revision(after)
+    if rejected is not None and rejected != rejected_revision(before):
+        ready = find_condition(after, ConditionType.READY)
         return Event("Warning", "RolledBack", ready.message if ready is not None else rejected)
-    revision = after.serving_revision
-    if revision is not None and revision != before.serving_revision:
+    revision = serving_revision(after)
+    if revision is not None and revision != serving_revision(before):
         return Event("Normal", "RolledOut", f"Revision {revision[:8]} serves.")
     return None
 
 
 def _trouble_event(before: Condition | None, after: Condition | None) -> Event | None:
     """What keeps the agent from being ready, when that is new and nothing that passes by itself."""
-    if after is None or after.status == "True" or after.reason in _ORDINARY:
+    if after is None or is_true(after) or after.reason in _ORDINARY:
         return None
     if before is not None and before.reason == after.reason:
         return None

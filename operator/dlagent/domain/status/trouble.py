@@ -7,8 +7,8 @@ times), so that a status does not change without cause.
 import re
 from dataclasses import dataclass
 
+from dlagent.api.conditions import Reason
 from dlagent.domain.rollout.seen import Container, Pod
-from dlagent.domain.status.model import Reason
 
 _IMAGE_REASONS = {
     "ErrImagePull",
