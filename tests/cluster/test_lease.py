@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from dlagent.adapters.api import Api, connect
+from dlagent.adapters.api import Api, ConflictError, connect
 from dlagent.adapters.kinds import LEASE
 from dlagent.adapters.lease import LeaseObject
 from dlagent.runtime.lease import LeaderLease, LeaseLostError, lead
@@ -133,6 +136,17 @@ async def holder(kubeconfig: Path, name: str) -> str:
         await api.close()
 
 
+async def usurp(store: LeaseObject) -> None:
+    """Take the lease from its leader; between two of its renewals there is room for one write."""
+    while True:
+        lease = await store.read()
+        assert lease is not None
+        lease["spec"] |= {"holderIdentity": "thief", "leaseDurationSeconds": 60}
+        with contextlib.suppress(ConflictError):
+            await store.write(lease)
+            return
+
+
 async def ended(task: "asyncio.Task[None]", within: float) -> BaseException | None:
     """What the task ended with."""
     await asyncio.wait((task,), timeout=within)
@@ -240,15 +254,9 @@ def test_a_leader_that_was_replaced_stops(kubeconfig: Path, name: str) -> None:
             task = asyncio.create_task(one.run())
             await asyncio.wait_for(one.leads.wait(), 5)
             store = LeaseObject(two.api, NAMESPACE, name)
-            while True:  # between two renewals of the leader there is room for one write
-                lease = await store.read()
-                assert lease is not None
-                lease["spec"] |= {"holderIdentity": "someone", "leaseDurationSeconds": 60}
-                with contextlib.suppress(Exception):
-                    await store.write(lease)
-                    break
+            await usurp(store)
             assert isinstance(await ended(task, within=4), LeaseLostError)
-            assert await holder(kubeconfig, name) == "someone", "not released by another"
+            assert await holder(kubeconfig, name) == "thief", "not released by another"
 
     asyncio.run(main())
 
@@ -276,5 +284,86 @@ def test_an_expired_lease_of_a_dead_leader_is_taken_after_its_duration(
             written = datetime.fromisoformat(lease["spec"]["renewTime"])
             assert abs((datetime.now(UTC) - written).total_seconds()) < 5
             await stop(task)
+
+    asyncio.run(main())
+
+
+class Process:
+    """`dlagent operator` as it runs in a pod, on a namespace where there is nothing to do."""
+
+    def __init__(self, kubeconfig: Path, lease: str, folder: Path) -> None:
+        self.settings = folder / "settings.yaml"
+        self.settings.write_text(
+            "builder: {image: none}\n"
+            "runtimes: {triton: {image: none, target: {tritonVersion: none}}}\n"
+            "server: {host: 127.0.0.1, port: 0}\n"
+            f"lease: {{name: {lease}, durationSeconds: 4, renewDeadlineSeconds: 3,"
+            " retryPeriodSeconds: 1}\n"
+        )
+        self.kubeconfig = kubeconfig
+        self.output = folder / "output"
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+        command = [sys.executable, "-m", "dlagent.cli.main", "operator", "--leader-elect"]
+        command += ["--settings", str(self.settings), "--kubeconfig", str(self.kubeconfig)]
+        command += ["--namespace", NAMESPACE]
+        environment = {**os.environ, "POD_NAMESPACE": NAMESPACE}
+        with (
+            self.output.open("wb") as output,
+            subprocess.Popen(command, stderr=output, stdout=output, env=environment) as process,
+        ):
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    async def said(self, process: "subprocess.Popen[bytes]", text: str) -> None:
+        """Until it has logged the text."""
+        async with asyncio.timeout(30):
+            while text not in self.output.read_text():
+                assert process.poll() is None, self.output.read_text()
+                await asyncio.sleep(0.05)
+
+
+def test_sigterm_ends_the_process_in_order_and_releases(
+    kubeconfig: Path, name: str, tmp_path: Path
+) -> None:
+    operator = Process(kubeconfig, name, tmp_path)
+    with operator.running() as process:
+        asyncio.run(operator.said(process, "the cache is complete"))
+        began = time.monotonic()
+        process.terminate()
+        assert process.wait(10) == 0, operator.output.read_text()
+        assert time.monotonic() - began < 5
+    assert asyncio.run(holder(kubeconfig, name)) == ""
+
+
+def test_a_standby_ends_at_once_at_sigterm(kubeconfig: Path, name: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with candidate(kubeconfig, name, "one") as one:
+            task = asyncio.create_task(one.run())
+            await asyncio.wait_for(one.leads.wait(), 5)
+            operator = Process(kubeconfig, name, tmp_path)
+            with operator.running() as process:
+                await operator.said(process, "standing by, the leader is one")
+                process.terminate()
+                assert await asyncio.to_thread(process.wait, 5) == 0
+            await stop(task)
+
+    asyncio.run(main())
+
+
+def test_a_process_that_lost_the_lease_ends_itself(
+    kubeconfig: Path, name: str, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        async with candidate(kubeconfig, name, "thief") as thief:
+            operator = Process(kubeconfig, name, tmp_path)
+            with operator.running() as process:
+                await operator.said(process, "the cache is complete")
+                await usurp(LeaseObject(thief.api, NAMESPACE, name))
+                assert await asyncio.to_thread(process.wait, 5) == 3
+            assert "thief leads now" in operator.output.read_text()
 
     asyncio.run(main())
