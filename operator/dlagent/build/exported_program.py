@@ -9,6 +9,7 @@ may hold arithmetic only.
 """
 
 import json
+import logging
 import os
 import re
 import zipfile
@@ -66,6 +67,8 @@ def export(program: "ExportedProgram", request: BuildRequest) -> ModelProto:
     """
     import torch  # as above
 
+    # It warns of packages that are not there, in the log whose last line is shown as progress.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     signature = program.graph_signature
     try:
         exported = torch.onnx.export(

@@ -17,7 +17,7 @@ from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason
 
 PVC_SCHEME = "pvc://"
-FILE_SCHEME = "file://"  # only where the caller of the pipeline has made the URI itself
+FILE_SCHEME = "file://"  # never in the cluster
 
 _CHUNK_BYTES = 1 << 20
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -30,14 +30,19 @@ class Source:
     size_bytes: int
 
 
-def fetch(request: BuildRequest, sources: Path, scratch: Path) -> Source:
+def fetch(request: BuildRequest, sources: Path, scratch: Path, local_files: bool) -> Source:
     """Copy the source into `scratch`; `sources` holds a folder for each mounted claim.
+
+    `local_files` says whether file:// is a source: only where a person has named the file.
 
     Raises:
         BuildError: InvalidPath, SourceUnavailable, SourceTooLarge, DigestMismatch.
         OSError: `scratch` is full or fails.
     """
-    found = resolve(request.source_uri, sources)
+    if local_files and request.source_uri.startswith(FILE_SCHEME):
+        found = Path(request.source_uri.removeprefix(FILE_SCHEME))
+    else:
+        found = resolve(request.source_uri, sources)
     copy = scratch / "source"
     with os.fdopen(_open_regular(found, request.source_uri), "rb") as file:
         digest, size = _copy(file.fileno(), copy, request)
@@ -52,13 +57,11 @@ def fetch(request: BuildRequest, sources: Path, scratch: Path) -> Source:
 
 
 def resolve(uri: str, sources: Path) -> Path:
-    """The file that a URI means, links followed, never outside of its claim.
+    """The file that a pvc:// URI means, links followed, never outside of its claim.
 
     Raises:
         BuildError: InvalidPath, SourceUnavailable.
     """
-    if uri.startswith(FILE_SCHEME):
-        return Path(uri.removeprefix(FILE_SCHEME))
     claim, separator, inside = uri.removeprefix(PVC_SCHEME).partition("/")
     if not uri.startswith(PVC_SCHEME) or not separator or not _CLAIM.fullmatch(claim):
         raise _invalid(uri, "it is not of the form pvc://CLAIM/PATH")

@@ -51,6 +51,7 @@ class Places:
     sources: Path
     store: FolderStore
     scratch: Path
+    local_files: bool = False  # whether file:// is a source
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
     try:
         progress.begin("fetch", f"reading {request.source_uri}")
         places.store.sweep_staging(time.time(), _STALE_STAGING_SECONDS)
-        source = fetch(request, places.sources, places.scratch)
+        source = fetch(request, places.sources, places.scratch, places.local_files)
         key = artifact_key(request, source.sha256)
         known = _known(places.store, key)
         if known is not None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.layout import NETWORK
 from dlagent.domain.artifact.selfcheck import SelfCheck
 
 FORMAT_VERSION = 1
@@ -34,8 +35,8 @@ class Manifest(ApiModel):
     versions: dict[str, str]
 
     def size_bytes(self) -> int:
-        """What the artifact takes in the store, its manifest aside."""
-        return sum(file.size_bytes for file in self.files.values())
+        """The size of the network; the other files are small, and the report's varies."""
+        return self.files[NETWORK].size_bytes
 
     def to_json(self) -> str:
         return self.model_dump_json(by_alias=True, indent=2) + "\n"

@@ -1,0 +1,138 @@
+"""`dlagent build`: the program of the build Job, on this machine and without a cluster."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from pydantic import ValidationError
+from rich.console import Console
+
+from dlagent.adapters.store import FolderStore
+from dlagent.api.types import DLAgentSpec
+from dlagent.build.fetch import FILE_SCHEME
+from dlagent.build.pipeline import Places
+from dlagent.build.pipeline import build as run_build
+from dlagent.build.progress import STAGES, Progress
+from dlagent.cli.errors import CliError
+from dlagent.domain.artifact.layout import MANIFEST
+from dlagent.domain.artifact.request import BuildRequest, Target, build_request
+from dlagent.domain.artifact.summary import Outcome, Summary
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option(help="Folder to put the model repository into.")],
+    source: Annotated[
+        Path | None, typer.Option(help="Model file: .onnx or .pt2 (torch.export.save).")
+    ] = None,
+    agent: Annotated[
+        Path | None,
+        typer.Option("--file", "-f", help="A DLAgent in YAML: its inputs, perceive, act."),
+    ] = None,
+    source_root: Annotated[
+        Path | None,
+        typer.Option(help="Stands for the cluster's volumes: pvc://CLAIM/PATH is DIR/CLAIM/PATH."),
+    ] = None,
+    triton_version: Annotated[str, typer.Option(help="Triton to build for.")] = "24.10",
+    accelerator: Annotated[str, typer.Option(help="Hardware to build for.")] = "cpu",
+    max_source_bytes: Annotated[int, typer.Option(help="Refuse larger files.")] = 2 * 1024**3,
+) -> None:
+    """Build a Triton model repository from a model file, without a cluster.
+
+    It goes through the same stages as the build in a cluster: the model is checked, exported to
+    ONNX, fused with its perceive and act steps, compared with the source, and measured. OUT then
+    holds model/ (for `tritonserver --model-repository=OUT`), manifest.json and report.json.
+
+    Examples:
+
+      dlagent build --source net.onnx --out model_repo
+
+      dlagent build -f agent.yaml --source net.pt2 --out model_repo
+
+      dlagent build -f agent.yaml --source-root volumes --out model_repo
+    """
+    request = _request(
+        source,
+        agent,
+        Target(triton_version=triton_version, accelerator=accelerator),
+        max_source_bytes,
+    )
+    if source is None and source_root is None:
+        raise CliError(f"--source or --source-root must say where {request.source_uri} is")
+    with tempfile.TemporaryDirectory(prefix="dlagent-build-") as room:
+        store = FolderStore(Path(room) / "store")
+        scratch = Path(room) / "scratch"
+        scratch.mkdir()
+        console = Console(stderr=True)
+        places = Places(source_root or Path(room), store, scratch, local_files=True)
+        summary = run_build(request, places, Progress(show=_shower(console)))
+        if summary.outcome == Outcome.FAILED:
+            raise CliError(f"{summary.reason}: {summary.message}", summary.exit_code())
+        _copy_out(store, str(summary.key), out)
+    console.print(_result(summary, out))
+
+
+def _request(
+    source: Path | None, agent: Path | None, target: Target, max_source_bytes: int
+) -> BuildRequest:
+    if agent is None:
+        if source is None:
+            raise CliError("give a model by --source, or an agent by -f; see --help")
+        return BuildRequest(
+            source_uri=FILE_SCHEME + str(source.resolve()),
+            target=target,
+            max_source_bytes=max_source_bytes,
+        )
+    spec = _spec(agent)
+    request = build_request(spec, spec.model.source.sha256, target, max_source_bytes)
+    if source is None:
+        return request
+    return request.model_copy(update={"source_uri": FILE_SCHEME + str(source.resolve())})
+
+
+def _spec(agent: Path) -> DLAgentSpec:
+    try:
+        content: Any = yaml.safe_load(agent.read_text())
+        return DLAgentSpec.model_validate(content["spec"])
+    except OSError as error:
+        raise CliError(f"{agent}: {error.strerror}") from error
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise CliError(f"{agent} is not a DLAgent in YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CliError(f"{agent}: spec.{where}: {first['msg']}") from error
+
+
+def _shower(console: Console) -> Callable[[str, str], None]:
+    def show(stage: str, message: str) -> None:
+        step = f"{STAGES.index(stage) + 1}/{len(STAGES)}"
+        console.print(f"[dim]{step}[/dim] [bold]{stage:8}[/bold] {message}", highlight=False)
+
+    return show
+
+
+def _copy_out(store: FolderStore, key: str, out: Path) -> None:
+    """The artifact's files, checked once more; the manifest last, so that it vouches for all."""
+    for path, entry in store.table(key).items():
+        content = b"".join(store.verified_chunks(key, path, entry))
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes(content)
+    (out / MANIFEST).write_bytes(store.manifest(key))
+
+
+def _result(summary: Summary, out: Path) -> str:
+    lines = [f"[green]built[/green] artifact {str(summary.key)[:12]} in {out}", summary.message]
+    if summary.interface is not None:
+        for what, tensors in (
+            ("takes", summary.interface.inputs),
+            ("gives", summary.interface.outputs),
+        ):
+            text = ", ".join(f"{t.name} {t.data_type} {t.shape}" for t in tensors)
+            lines.append(f"{what} {text}".replace("[", r"\["))
+    return "\n".join(lines)
