@@ -122,6 +122,7 @@ def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
                 "resources": resources(build.resources or builder.resources),
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
+                "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": mounts,
             }
         ],

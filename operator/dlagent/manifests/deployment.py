@@ -167,6 +167,7 @@ def _loader(owner: Owner, revision: Revision, serving: Serving, builder: Builder
         ],
         "env": [{"name": "DLAGENT_CONFIG_PBTXT", "value": revision.config_pbtxt}],
         "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "artifacts", "mountPath": "/artifacts", "readOnly": True},
             {"name": "models", "mountPath": "/models"},
@@ -194,6 +195,7 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
         "livenessProbe": {**_probe("live", 6), "periodSeconds": 5},
         "resources": _triton_resources(serving),
         "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "models", "mountPath": "/models", "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # in the pod, not here
