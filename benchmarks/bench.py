@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlagent_demo.kube import Json, Kube, KubectlError
+from dlagent_demo.kube import Json, Kube
 from dlagent_local.cluster import Cluster
 
 POLL_SECONDS = 0.02
@@ -56,8 +56,9 @@ def bench_cluster() -> Iterator[Cluster]:
     existing = os.environ.get("DLAGENT_BENCH_CLUSTER")
     cluster = Cluster(existing or f"bench-{os.getpid()}")
     try:
-        say("starting a local cluster with the operator")
-        cluster.up()
+        if not existing:
+            say("starting a local cluster with the operator")
+            cluster.up()
         yield cluster
     finally:
         if not existing:
@@ -115,15 +116,6 @@ def is_ready(agent: Json) -> bool:
 def gone(kube: Kube, kind: str, selector: str) -> bool:
     """Whether no object of a kind has these labels."""
     return not kube.get(kind, "-l", selector)["items"]
-
-
-def exists(kube: Kube, kind: str, name: str) -> bool:
-    """Whether an object is there."""
-    try:
-        kube.get(kind, name)
-    except KubectlError:
-        return False
-    return True
 
 
 def example(path: str) -> Path:

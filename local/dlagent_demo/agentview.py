@@ -88,6 +88,12 @@ def pod_state(pod: Json) -> str:
     return "Ready" if phase == "Running" else phase
 
 
+def _said(condition: Json) -> str:
+    """Reason and message, the reason once."""
+    reason, message = condition["reason"], condition.get("message", "")
+    return message if message.startswith(f"{reason}:") else f"{reason}: {message}".rstrip(": ")
+
+
 @dataclass
 class ChangeLog:
     """Prints what is new in each snapshot, and nothing twice."""
@@ -99,7 +105,7 @@ class ChangeLog:
     def note(self, seen: Snapshot) -> None:
         """Print a line for each thing that changed since the last snapshot."""
         ready = seen.condition("Ready")
-        text = f"{ready['reason']}: {ready.get('message', '')}".rstrip(": ")
+        text = _said(ready)
         if seen.current and text != self._ready:
             self._ready = text
             self.screen.line(text)
@@ -157,10 +163,10 @@ def follow(
                 return seen
             ready = seen.condition("Ready")
             if seen.stalled:
-                raise AgentFailedError(f"{ready['reason']}: {ready.get('message', '')}")
+                raise AgentFailedError(_said(ready))
             if time.monotonic() > deadline:
                 raise AgentFailedError(
                     f"not within {within_seconds:.0f} s; the last that the operator said was "
-                    f"{ready['reason']}: {ready.get('message', '')}"
+                    f"{_said(ready)}"
                 )
             time.sleep(POLL_SECONDS)
