@@ -17,7 +17,7 @@ Object = dict[str, Any]
 Sink = Callable[[str, bool, Object], None]  # kind, whether it is gone, the object
 
 _FIRST_BACKOFF = 1.0
-_LAST_BACKOFF = 15.0
+_LAST_BACKOFF = 5.0  # also how long after an outage a watch may still be away
 
 
 async def watch(

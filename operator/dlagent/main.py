@@ -62,6 +62,9 @@ async def run(
     log.info("probes and metrics are served on port %d", port)
     try:
         await operator.run(leader_elect)
+    except Exception:
+        log.critical("the operator ends by an error", exc_info=True)
+        raise
     finally:
         await server.stop()
         await api.close()
@@ -96,7 +99,7 @@ class _Operator:
             list_objects=lambda kind, namespace: api.list(BY_KIND[kind], namespace),
             keys_for=lambda kind, obj: keys_for(kind, obj, self._core.cache),
             all_keys=lambda: [Key(*key) for key in self._core.cache.keys(AGENT.kind)],
-            reconcile=lambda key: self._reconciler.reconcile(key),
+            reconcile=self._reconcile,
             workers=settings.concurrency.workers,
             resync_seconds=settings.resync_seconds,
             metrics=metrics,
@@ -140,6 +143,12 @@ class _Operator:
         self._metrics.leader.set(1)
         await self._wait_for_crd()
         await self._core.run(self._watch, self._stop)
+
+    async def _reconcile(self, key: Key) -> float | None:
+        agent = self._core.cache.get(AGENT.kind, *key) or {}
+        serving = agent.get("status", {}).get("serving", {})
+        operator_logging.set_revision(serving.get("revision"))
+        return await self._reconciler.reconcile(key)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         started = asyncio.Event()

@@ -1,7 +1,7 @@
 """Logs: one JSON object a line, or text for a terminal; each with the agent it is about.
 
 main calls `configure` once. The queue sets the agent and the reconcile id of what it runs, and
-`set_revision` adds the revision once a reconciler knows it. kopf's and the client's loggers end in
+main adds the revision that serves. kopf's and the client's loggers end in
 the same handler. What looks like a credential is blanked, whoever logged it.
 """
 
@@ -57,8 +57,8 @@ def reconcile_context(key: object) -> Iterator[None]:
         _revision.reset(revision_token)
 
 
-def set_revision(revision: str) -> None:
-    """Logs of the rest of this reconcile name the revision."""
+def set_revision(revision: str | None) -> None:
+    """Logs of the rest of this reconcile name the revision that serves; None where none does."""
     _revision.set(revision)
 
 
