@@ -306,6 +306,11 @@ BAD: list[tuple[str, Json, str]] = [
         "spec.serving.resources.limits.memory: Invalid value",
     ),
     (
+        "an amount below none",
+        {"build": {"resources": {"requests": {"cpu": -1}}}},
+        "spec.build.resources.requests.cpu: Invalid value: -1",
+    ),
+    (
         "a toleration of everything with a value",
         {"serving": {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}},
         "spec.serving.tolerations[0].value: Invalid value",

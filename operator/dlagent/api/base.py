@@ -103,7 +103,7 @@ Decimal = Annotated[
 Quantity = Annotated[
     Annotated[str, Field(max_length=32, pattern=QUANTITY_PATTERN)],
     BeforeValidator(_as_text),
-    Field(json_schema_extra=INT_OR_STRING),
+    Field(json_schema_extra={**INT_OR_STRING, "minimum": 0}),
 ]
 ImageName = Annotated[str, Field(min_length=1, max_length=512)]
 DnsLabel = Annotated[str, _named(63, DNS_LABEL_PATTERN)]
