@@ -20,6 +20,7 @@ from dlagent_local import target, tools, volumes
 from dlagent_local.addresses import NoFreeBlockError
 from dlagent_local.cluster import Cluster, NotRunningError
 from dlagent_local.control import UnknownComponentError
+from dlagent_local.deploy import DeployError
 from dlagent_local.kube import ApiError
 from dlagent_local.plan import NODE
 from dlagent_local.recipes import BuildError, install
@@ -38,6 +39,7 @@ Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace
 _EXPECTED = (
     ApiError,
     BuildError,
+    DeployError,
     NoFreeBlockError,
     NotRunningError,
     OSError,

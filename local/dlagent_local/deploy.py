@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,9 +15,15 @@ OPERATOR_NAMESPACE = "dlagent-system"
 RELEASE = "dlagent-operator"
 
 _FOLDER = Path(__file__).parent
-_HELM_SECONDS = 90
+_OPERATOR_SECONDS = 90.0
+_OPERATOR = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments/{RELEASE}"
+_LOOK = f"see `dlagent local kubectl logs -n {OPERATOR_NAMESPACE} deploy/{RELEASE}`"
 _PROMETHEUS_SECONDS = 60.0
 _PROMETHEUS = "/apis/apps/v1/namespaces/monitoring/deployments/prometheus"
+
+
+class DeployError(RuntimeError):
+    """What runs inside the cluster could not be installed."""
 
 
 def monitoring(kube: Kube, progress: Progress) -> None:
@@ -34,22 +41,38 @@ def monitoring(kube: Kube, progress: Progress) -> None:
 
 
 def operator(kube: Kube, kubeconfig: Path, progress: Progress) -> None:
-    """The operator, by its Helm chart: the same as `helm upgrade --install --wait`."""
+    """The operator, by its Helm chart: the same as `helm upgrade --install --wait`.
+
+    Raises DeployError when the chart is refused, TimeoutError when the operator does not get ready.
+    """
+    progress.begin("operator", "installing the operator's chart")
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
+    _install_chart(kubeconfig, yaml.safe_load((_FOLDER / "values.yaml").read_text()))
+
+    def ready() -> bool:
+        deployment = kube.get(_OPERATOR)
+        status = deployment.get("status", {})
+        current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+        wanted = deployment["spec"]["replicas"]
+        # An upgrade is done when the new pods, and none but them, are ready.
+        counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
+        return current and counts == [wanted] * 3
+
+    wait_for(f"readiness of the operator ({_LOOK})", ready, _OPERATOR_SECONDS)
+    progress.end("operator")
+
+
+def _install_chart(kubeconfig: Path, values: dict[str, Any]) -> None:
     import helm_python  # loads a library of 60 MB, which no other command needs
 
-    progress.begin("operator", "installing the operator's chart")
     chart = REPOSITORY / "charts/dlagent-operator"
-    values = yaml.safe_load((_FOLDER / "values.yaml").read_text())
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
-    with helm_python.Config(kubeconfig_path=kubeconfig, namespace=OPERATOR_NAMESPACE) as config:
-        installed = any(release["name"] == RELEASE for release in config.list())
-        action = config.upgrade if installed else config.install
-        action(
-            chart,
-            RELEASE,
-            values,
-            namespace=OPERATOR_NAMESPACE,
-            wait="legacy",
-            timeout=_HELM_SECONDS,
-        )
-    progress.end("operator")
+    try:
+        with helm_python.Config(kubeconfig_path=kubeconfig, namespace=OPERATOR_NAMESPACE) as config:
+            try:
+                config.status(RELEASE)
+            except helm_python.HelmNotFoundError:
+                config.install(chart, RELEASE, values, namespace=OPERATOR_NAMESPACE)
+            else:
+                config.upgrade(chart, RELEASE, values, namespace=OPERATOR_NAMESPACE)
+    except helm_python.HelmError as error:
+        raise DeployError(f"Helm could not install {chart.name}: {error}") from error

@@ -19,8 +19,11 @@ PROMETHEUS = "dlagent.local/prometheus:3"
 
 USER = "65532"
 _OPERATOR_SOURCE = "/opt/dlagent/operator"
+_OPERATOR_PROGRAMS = "/opt/dlagent/bin"
+_PROGRAMS = Path(__file__).parent / "bin"
 _TRITON = "/opt/triton"
 _PROMETHEUS = "/opt/prometheus"
+_NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}  # onnxruntime reports to its makers by default
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -95,9 +98,10 @@ def images(python: Python, operator: Path, triton: Path, prometheus: Path) -> di
 def _python_image(name: str, python: Python, operator: Path) -> Image:
     return Image(
         name,
-        {**python.folders(), _OPERATOR_SOURCE: operator},
+        {**python.folders(), _OPERATOR_SOURCE: operator, _OPERATOR_PROGRAMS: _PROGRAMS},
         {
-            "PATH": f"{python.prefix}/bin:{_SYSTEM_PATH}",
+            "PATH": f"{_OPERATOR_PROGRAMS}:{python.prefix}/bin:{_SYSTEM_PATH}",
+            **_NO_TELEMETRY,
             "PYTHONPATH": _OPERATOR_SOURCE,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
@@ -107,6 +111,7 @@ def _python_image(name: str, python: Python, operator: Path) -> Image:
 
 def _triton_image(python: Python, triton: Path) -> Image:
     site_packages = f"{_TRITON}/environment/lib/{_python_folder()}/site-packages"
+    tritonserver = f"{site_packages}/pytriton/tritonserver/bin"
     libraries = [f"{site_packages}/nvidia_pytriton.libs", f"{python.base}/lib"]
     base = {
         target: source for target, source in python.folders().items() if _is_base(target, python)
@@ -116,11 +121,12 @@ def _triton_image(python: Python, triton: Path) -> Image:
         {**base, _TRITON: triton},
         {
             # Triton's stub takes the first `python3` on PATH for its environment.
-            "PATH": f"{_TRITON}/environment/bin:{_SYSTEM_PATH}",
+            "PATH": f"{_TRITON}/environment/bin:{tritonserver}:{_SYSTEM_PATH}",
+            **_NO_TELEMETRY,
             "LD_LIBRARY_PATH": os.pathsep.join(libraries),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
-        [f"{site_packages}/pytriton/tritonserver/bin/tritonserver"],
+        [f"{tritonserver}/tritonserver"],
     )
 
 

@@ -30,11 +30,14 @@ def test_the_operator_sees_its_source_its_environment_and_python() -> None:
         "/home/u/python": "/home/u/python",
         "/home/u/venv": "/home/u/venv",
         "/opt/dlagent/operator": "/src/operator",
+        "/opt/dlagent/bin": str(Path(images.__file__).parent / "bin"),
     } == targets(entries(HOME)[OPERATOR])
 
 
 def test_the_systems_own_python_needs_no_folder() -> None:
-    assert {"/home/u/venv", "/opt/dlagent/operator"} == set(targets(entries(SYSTEM)[OPERATOR]))
+    found = targets(entries(SYSTEM)[OPERATOR])
+
+    assert {"/home/u/venv", "/opt/dlagent/operator", "/opt/dlagent/bin"} == set(found)
 
 
 def test_a_python_below_usr_local_is_a_folder_of_its_own() -> None:
