@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import ModelProto
 from pydantic import ValidationError
 
 from dlagent.adapters.store import (
@@ -56,8 +55,8 @@ class Places:
 
 @dataclass(frozen=True)
 class _Loaded:
-    model: ModelProto
-    run: Run | None  # None: the ONNX model is the source itself
+    network: Network
+    run: Run  # the source itself
     versions: dict[str, str]
 
 
@@ -114,14 +113,13 @@ def _make(
     request: BuildRequest, source: Source, key: str, store: FolderStore, progress: Progress
 ) -> Manifest:
     loaded = _load(request, source, progress)
-    network = inspect(loaded.model)
+    network = loaded.network
     progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
     fused = fuse(network, request)
     data = fused.model.SerializeToString(deterministic=True)
     session = runtime.Session(data)
     progress.begin("parity", "comparing with the source on random inputs")
-    run = loaded.run or _as_run(network)
-    parity = check_parity(run, network, fused, session)
+    parity = check_parity(loaded.run, network, fused, session)
     check = golden(session, fused.interface, network.free_size)
     progress.begin("measure", "measuring batches of up to 32")
     tau = measure(session, fused.interface, network.free_size)
@@ -138,13 +136,14 @@ def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
     format_ = detect(request, source.path)
     if format_ == ModelFormat.ONNX:
         model = load_onnx(source.path, request.target.triton_version)
+        network = inspect(model)
         progress.begin("export", f"ONNX already, opset {main_opset(model)}")
-        return _Loaded(model, None, versions)
+        return _Loaded(network, _as_run(network), versions)
     program = exported_program.load_program(source.path)
     progress.begin("export", "exporting to ONNX")
-    model = exported_program.export(program, request)
+    network = inspect(exported_program.export(program, request))
     versions["torch"] = exported_program.torch_version()
-    return _Loaded(model, exported_program.runner(program), versions)
+    return _Loaded(network, exported_program.runner(program), versions)
 
 
 def _as_run(network: Network) -> Run:

@@ -1,5 +1,6 @@
 """ONNX Runtime with the options that the serving backend uses; the only module that imports it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ Array = NDArray[np.generic]
 VERSION: str = onnxruntime.__version__
 
 _ERRORS_ONLY = 3
+_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 class RunError(Exception):
@@ -60,7 +62,7 @@ class Session:
 
 def first_line(error: Exception) -> str:
     """An error's first line, short enough for a condition's message."""
-    text = str(error).strip() or type(error).__name__
+    text = _PREFIX.sub("", str(error).strip()) or type(error).__name__
     return text.splitlines()[0][:300]
 
 

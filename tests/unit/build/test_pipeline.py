@@ -1,0 +1,390 @@
+"""The whole build on small models: what comes out, and how each bad input is told."""
+
+import errno
+import io
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from dlagent.adapters.store import Disk, FolderStore
+from dlagent.build.progress import STAGES
+from dlagent.build.runtime import Session
+from dlagent.domain.artifact.selfcheck import compare, golden_input
+from dlagent.domain.artifact.summary import parse_summary
+
+Make = Callable[..., ModelProto]
+ROW = np.array([[1, 2, 3, 4]], np.float32)
+
+
+def tensors(found: Any) -> list[tuple[str, str, list[int]]]:
+    return [(t.name, str(t.data_type), t.shape) for t in found]
+
+
+def test_a_plain_model_is_published_as_it_is(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+
+    summary = workshop.build()
+
+    assert ("Published", None, "ONNXRuntime") == (summary.outcome, summary.reason, summary.engine)
+    assert list(STAGES) == workshop.stages
+    assert summary.interface.batched
+    assert [("x", "FP32", [4])] == tensors(summary.interface.inputs)
+    assert [("y", "FP32", [4])] == tensors(summary.interface.outputs)
+    assert [1, 2, 4, 8, 16, 32] == [point.batch for point in summary.tau]
+    answer = Session(workshop.model_bytes(summary.key)).run({"x": ROW})
+    assert [[2, 4, 6, 8]] == answer["y"].tolist()
+    report = workshop.store_root / f"artifacts/{summary.key}/report.json"
+    assert summary.source_sha256 == json.loads(report.read_text())["source"]["sha256"]
+
+
+def test_the_golden_output_is_that_of_the_published_model(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+    summary = parse_summary(workshop.build().to_message())
+
+    assert summary is not None
+    assert summary.self_check is not None
+    check = summary.self_check
+    session = Session(workshop.model_bytes(summary.key))
+    feed = {t.name: golden_input(check.seed, t) for t in check.inputs}
+    assert compare(check, session.run(feed)) is None
+    assert "value 0" in str(compare(check, {"y": session.run(feed)["y"] + 0.1}))
+
+
+def test_perceive_and_act_are_part_of_the_model(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+
+    summary = workshop.build(
+        inputs=[{"name": "raw", "dataType": "UINT8", "shape": [2, 2]}],
+        perceive=[{"scale": {"multiply": "0.5"}}, {"reshape": {"shape": [4]}}],
+        act=[{"topK": {"k": 2}}],
+    )
+
+    assert "Published" == summary.outcome, summary.message
+    assert [("raw", "UINT8", [2, 2])] == tensors(summary.interface.inputs)
+    assert [("values", "FP32", [2]), ("indices", "INT64", [2])] == tensors(
+        summary.interface.outputs
+    )
+    raw = np.array([[[1, 2], [9, 4]]], np.uint8)
+    answer = Session(workshop.model_bytes(summary.key)).run({"raw": raw})
+    assert ([[9, 4]], [[2, 3]]) == (answer["values"].tolist(), answer["indices"].tolist())
+
+
+def test_names_of_the_network_cannot_collide_with_those_around_it(
+    workshop: Any, double: Make
+) -> None:
+    """`two` is a weight of the network, `y` its output; the raw input takes both names' place."""
+    workshop.put(double())
+
+    summary = workshop.build(
+        inputs=[{"name": "two", "dataType": "FP32", "shape": [4]}],
+        perceive=[{"scale": {"multiply": 3}}],
+        act=[{"softmax": {}}],
+    )
+
+    assert "Published" == summary.outcome, summary.message
+    answer = Session(workshop.model_bytes(summary.key)).run({"two": ROW})
+    assert [("probabilities", (1, 4))] == [(name, value.shape) for name, value in answer.items()]
+
+
+def test_a_model_without_a_batch_axis_is_served_whole(workshop: Any, double: Make) -> None:
+    workshop.put(double([1, 4]))
+
+    summary = workshop.build(act=[{"argmax": {}}])
+
+    assert not summary.interface.batched
+    assert [("x", "FP32", [1, 4])] == tensors(summary.interface.inputs)
+    assert [("index", "INT64", [1, 1])] == tensors(summary.interface.outputs)
+    assert [1] == [point.batch for point in summary.tau]
+    config = workshop.store_root / f"artifacts/{summary.key}/model/config.pbtxt"
+    assert "dynamic_batching" not in config.read_text()
+
+
+def test_an_output_that_does_not_follow_the_batch_means_no_batches(
+    workshop: Any, make_model: Make
+) -> None:
+    mean = helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)
+    workshop.put(make_model([mean], {"x": ["n", 4]}, {"y": []}))
+
+    summary = workshop.build()
+
+    assert "Published" == summary.outcome, summary.message
+    assert not summary.interface.batched
+    assert [("x", "FP32", [-1, 4])] == tensors(summary.interface.inputs)
+    assert [("y", "FP32", [1])] == tensors(summary.interface.outputs)
+
+
+def test_one_value_an_example_is_served_as_an_axis_of_one(workshop: Any, double: Make) -> None:
+    workshop.put(double(["batch"]))
+
+    summary = workshop.build()
+
+    assert "Published" == summary.outcome, summary.message
+    assert [("x", "FP32", [1])] == tensors(summary.interface.inputs)
+    assert [("y", "FP32", [1])] == tensors(summary.interface.outputs)
+    answer = Session(workshop.model_bytes(summary.key)).run({"x": np.array([[3]], np.float32)})
+    assert [[6]] == answer["y"].tolist()
+
+
+def test_several_inputs_and_free_axes(workshop: Any, make_model: Make) -> None:
+    model = make_model(
+        [helper.make_node("Add", ["a", "b"], ["sum"])],
+        {"a": ["n", "length"], "b": ["n", "length"]},
+        {"sum": ["n", "length"]},
+    )
+    workshop.put(model)
+
+    summary = workshop.build(
+        inputs=[
+            {"name": "b", "dataType": "FP32", "shape": [-1]},
+            {"name": "a", "dataType": "FP32", "shape": [-1]},
+        ]
+    )
+
+    assert "Published" == summary.outcome, summary.message
+    assert [("a", "FP32", [-1]), ("b", "FP32", [-1])] == tensors(summary.interface.inputs)
+    assert [[1, 16], [1, 16]] == [t.shape for t in summary.self_check.inputs]
+
+
+def test_the_same_inputs_give_the_same_bytes(workshop: Any, double: Make, tmp_path: Path) -> None:
+    workshop.put(double())
+    steps = {"perceive": [{"scale": {"multiply": "0.5"}}], "act": [{"softmax": {}}]}
+
+    first = workshop.build(**steps)
+    data = workshop.model_bytes(first.key)
+    second = workshop.build(store=FolderStore(tmp_path / "other"), **steps)
+
+    assert first.key == second.key
+    other = tmp_path / f"other/artifacts/{second.key}/model/1/model.onnx"
+    assert data == other.read_bytes()
+
+
+def test_a_known_key_is_verified_and_not_built_again(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+    first = workshop.build()
+
+    second = workshop.build()
+
+    assert "Cached" == second.outcome
+    assert ["fetch"] == workshop.stages
+    assert first.self_check == second.self_check
+    assert first.tau == second.tau
+
+
+def test_a_damaged_artifact_is_built_again(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+    first = workshop.build()
+    file = workshop.store_root / f"artifacts/{first.key}/model/1/model.onnx"
+    good = file.read_bytes()
+    file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+
+    second = workshop.build()
+
+    assert ("Published", first.key) == (second.outcome, second.key)
+    assert good == workshop.model_bytes(second.key)
+    assert [] == list((workshop.store_root / "staging").iterdir())
+
+
+def pickled_archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model/data.pkl", pickle.dumps({"a": 1}))
+    return buffer.getvalue()
+
+
+def damaged(double: Make, what: str) -> ModelProto:
+    model = double()
+    node = model.graph.node[0]
+    if what == "custom operator":
+        node.op_type, node.domain = "Frobnicate", "com.example"
+        model.opset_import.append(helper.make_opsetid("com.example", 1))
+    elif what == "unknown operator":
+        node.op_type = "Frobnicate"
+    elif what == "runtime's own unknown operator":
+        node.op_type, node.domain = "Frobnicate", "com.microsoft"
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    elif what == "dangling":
+        node.input[0] = "nothing"
+    elif what == "external weights":
+        model.graph.initializer[0].data_location = TensorProto.EXTERNAL
+        entry = model.graph.initializer[0].external_data.add()
+        entry.key, entry.value = "location", "../../etc/passwd"
+    elif what == "future opset":
+        model.opset_import[0].version = 99
+    elif what == "future ir":
+        model.ir_version = 12
+    return model
+
+
+@pytest.mark.parametrize(
+    ("what", "reason", "why"),
+    [
+        ("custom operator", "UnsupportedOperator", "com.example::Frobnicate"),
+        ("unknown operator", "UnsupportedOperator", "operator Frobnicate"),
+        ("runtime's own unknown operator", "UnsupportedOperator", "Frobnicate"),
+        ("dangling", "InvalidModel", "checker refuses"),
+        ("external weights", "InvalidModel", "save the model as one file"),
+        ("future opset", "InvalidModel", "opset 99, and Triton 24.10 knows up to 21"),
+        ("future ir", "InvalidModel", "IR version 12"),
+    ],
+)
+def test_a_model_that_cannot_be_served_is_refused(
+    workshop: Any, double: Make, what: str, reason: str, why: str
+) -> None:
+    workshop.put(damaged(double, what))
+
+    assert_refused(workshop, workshop.build(), reason, why, "load")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason", "why"),
+    [
+        pytest.param("net.onnx", b"", "InvalidModel", "not an ONNX file", id="empty"),
+        pytest.param("net.onnx", b"hello world", "InvalidModel", "not an ONNX file", id="text"),
+        pytest.param(
+            "net.onnx", pickle.dumps({"a": 1}), "PickleRefused", "torch.export.save", id="pickle"
+        ),
+        pytest.param(
+            "net.pt2", pickled_archive(), "PickleRefused", "any code", id="pickle in an archive"
+        ),
+        pytest.param("net.pt", b"anything", "PickleRefused", "torch.export", id="name of a pickle"),
+        pytest.param("net.pt2", b"PK\x03\x04cut", "InvalidModel", "cut", id="cut archive"),
+        pytest.param("net.pt2", b"not a zip", "InvalidModel", "not an archive", id="no archive"),
+        pytest.param("net.onnx", b"PK\x03\x04", "InvalidModel", "zip archive", id="wrong format"),
+        pytest.param("net", b"x", "InvalidModel", "set spec.model.format", id="no suffix"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused(
+    workshop: Any, name: str, data: bytes, reason: str, why: str
+) -> None:
+    workshop.put(data, name)
+
+    assert_refused(workshop, workshop.build(name), reason, why, "load")
+
+
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_model_is_refused(workshop: Any, make_model: Make, kept: float) -> None:
+    model = make_model(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        {"x": ["n", 100]},
+        {"y": ["n", 100]},
+        {"w": np.eye(100)},
+    )
+    data = model.SerializeToString()
+    workshop.put(data[: int(len(data) * kept)])
+
+    assert_refused(workshop, workshop.build(), "InvalidModel", "", "load")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        pytest.param(
+            {"inputs": [{"name": "x", "dataType": "FP32", "shape": [5]}]},
+            r"x is declared as FP32 \[5\], the network has FP32 \[4\]",
+            id="another size",
+        ),
+        pytest.param(
+            {"inputs": [{"name": "x", "dataType": "UINT8", "shape": [4]}]},
+            "declared as UINT8",
+            id="another type",
+        ),
+        pytest.param(
+            {"inputs": [{"name": "z", "dataType": "FP32", "shape": [4]}]},
+            r"declares the inputs \['z'\], the network has \['x'\]",
+            id="another name",
+        ),
+        pytest.param(
+            {"outputs": [{"name": "y", "dataType": "FP32", "shape": [2, 2]}]},
+            "the output y is declared",
+            id="another shape of the output",
+        ),
+        pytest.param(
+            {"perceive": [{"reshape": {"shape": [2, 2]}}]},
+            r"perceive makes FP32 \[2, 2\], the network's input x takes FP32 \[4\].*declare",
+            id="perceive makes another shape",
+        ),
+        pytest.param(
+            {"perceive": [{"cast": {"dataType": "FP16"}}]},
+            "perceive makes FP16",
+            id="perceive makes another type",
+        ),
+        pytest.param({"act": [{"topK": {"k": 5}}]}, "k must be between 1 and 4", id="k too large"),
+        pytest.param(
+            {"act": [{"topK": {"k": 2}}, {"softmax": {}}]}, "cannot follow topK", id="after topK"
+        ),
+    ],
+)
+def test_shapes_that_do_not_match_are_named(
+    workshop: Any, double: Make, fields: dict[str, Any], why: str
+) -> None:
+    workshop.put(double())
+
+    assert_refused(workshop, workshop.build(**fields), "ShapeMismatch", why, "fuse")
+
+
+def test_steps_on_an_old_model_are_refused(workshop: Any, double: Make) -> None:
+    workshop.put(double(opset=9))
+
+    refused = workshop.build(act=[{"softmax": {}}])
+    assert_refused(workshop, refused, "InvalidModel", "version_converter", "fuse")
+
+    assert "Published" == workshop.build().outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "reason", "why"),
+    [
+        ("no.onnx", {}, "SourceUnavailable", "put the file there"),
+        ("net.onnx", {"sourceSha256": "0" * 64}, "DigestMismatch", "0000"),
+        ("net.onnx", {"maxSourceBytes": 5}, "SourceTooLarge", "limit of 5 bytes"),
+        ("../net.onnx", {}, "InvalidPath", "without '..'"),
+    ],
+)
+def test_a_source_that_cannot_be_had_is_told(
+    workshop: Any, double: Make, name: str, fields: dict[str, Any], reason: str, why: str
+) -> None:
+    workshop.put(double())
+
+    assert_refused(workshop, workshop.build(name, **fields), reason, why, "fetch")
+
+
+class FullDisk(Disk):
+    def write(self, path: Path, chunks: Iterator[bytes]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+
+def test_a_full_store_is_told_and_the_next_run_completes(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+
+    refused = workshop.build(store=FolderStore(workshop.store_root, FullDisk()))
+    assert_refused(workshop, refused, "NoSpace", "enlarge the volume", "publish")
+
+    assert "Published" == workshop.build().outcome
+
+
+def test_a_full_scratch_is_told(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+    (workshop.scratch / "source").symlink_to("/dev/full")
+
+    assert_refused(workshop, workshop.build(), "NoSpace", "no space left", "fetch")
+
+
+TRANSIENT = {"SourceUnavailable", "NoSpace", "Internal"}
+
+
+def assert_refused(workshop: Any, summary: Any, reason: str, why: str, stage: str) -> None:
+    assert ("Failed", reason) == (summary.outcome, summary.reason), summary.message
+    assert summary.message.startswith(f"{stage}: ")
+    assert re.search(why, summary.message), summary.message
+    assert "Traceback" not in summary.message
+    assert (4 if reason in TRANSIENT else 3) == summary.exit_code()
+    assert summary == parse_summary(summary.to_message())
+    assert not list(workshop.store_root.glob("artifacts/*"))
