@@ -5,7 +5,6 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	2>/dev/null && echo "$$python" && break; done)
 BIN := .venv/bin
 SOURCES := operator/dlagent local tests tools $(wildcard examples benchmarks)
-GO_MODULES := local/controlplane
 
 export PYTHONPATH := $(CURDIR)/operator:$(CURDIR)/local:$(CURDIR)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -22,34 +21,32 @@ environment: ## the Python environment in .venv, from requirements.lock
 	@"$(PYTHON)" tools/environment.py
 
 demo: environment ## a real Kubernetes, a real Triton, a network served: on this machine
-	@$(BIN)/dlagent local demo
+	@exec $(BIN)/python -m dlagent_demo
 
 demo-down: environment ## what the demo left running, gone
-	@$(BIN)/dlagent local down --name demo
+	@exec $(BIN)/python -m dlagent_demo --down
 
-# The slow builds of the local cluster begin at once, beside the tests that do not need them.
+# The slow builds of the local cluster begin at once, beside the tests that do not need them. They
+# have a session of their own, so that all of it ends when this ends early.
 test: environment ## everything that CI runs
-	@mkdir -p .make
-	@$(BIN)/dlagent local prefetch >.make/prefetch.log 2>&1 & prefetch=$$!; \
-	trap 'kill $$prefetch 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	@setsid $(BIN)/dlagent local prefetch >.make/prefetch.log 2>&1 & prefetch=$$!; \
+	trap 'kill -- -$$prefetch 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory lint test-unit test-chart || exit; \
-	echo "waiting for the local cluster's parts (.make/prefetch.log)"; \
+	echo "waiting for the parts of the local cluster (progress: .make/prefetch.log)"; \
 	wait $$prefetch || { cat .make/prefetch.log; exit 1; }; \
 	$(MAKE) --no-print-directory test-go test-cluster
 
 test-unit: environment ## decisions and small parts, no cluster
 	@$(BIN)/python -m pytest -q tests/unit
 
-test-go: environment ## the local cluster's process runtime
-	@for module in $(GO_MODULES); do \
-		(cd $$module && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go test -trimpath ./...) || exit; \
-	done
+test-go: environment ## the local cluster's container runtime
+	@$(BIN)/python tools/go_tests.py
 
 test-chart: environment ## the Helm chart: lint, rendered manifests, permissions
 	@$(BIN)/python -m pytest -q tests/chart
 
-test-cluster: environment ## the operator on a local cluster
-	@$(BIN)/python -m pytest -q tests/cluster
+test-cluster: environment ## an artifact on a real Triton, the operator on a local cluster
+	@$(BIN)/python -m pytest -q $(wildcard tests/integration) tests/cluster
 
 lint: environment generated ## style, types, import rules, generated files
 	@$(BIN)/ruff check .
@@ -65,7 +62,7 @@ generated: environment
 
 bench: environment ## one benchmark: make bench NAME=first_answer
 	@test -n "$(NAME)" || { echo "error: which one? make bench NAME=first_answer" >&2; exit 2; }
-	@$(BIN)/python -m benchmarks.$(NAME)
+	@$(BIN)/python -m benchmarks $(NAME) $(OPTIONS)
 
 lock: environment ## requirements.lock anew, from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

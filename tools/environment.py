@@ -108,7 +108,7 @@ def _link_sources() -> None:
 
 def _packages() -> Path:
     """Where .venv keeps its packages; the name has this Python's version in it."""
-    return Path(sysconfig.get_path("purelib", vars={"base": str(VENV)}))
+    return Path(sysconfig.get_path("purelib", "venv", vars={"base": str(VENV)}))
 
 
 def _run(command: list[str]) -> None:
