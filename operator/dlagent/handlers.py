@@ -80,6 +80,19 @@ class _Patience:
             delay = min(_LAST_BACKOFF, delay * 2)
 
 
+class _NoDiff(kopf.DiffBaseStorage):
+    """kopf copies each object for a diff that no handler here asks for: give it nothing to do."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
@@ -91,6 +104,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500
     settings.queueing.idle_timeout = 1
+    settings.persistence.diffbase_storage = _NoDiff()
     for info in WATCHED:
         if info.selector is not None:
             key = (info.group, info.version, info.plural)

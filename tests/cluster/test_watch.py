@@ -190,7 +190,7 @@ async def running(
         task = asyncio.create_task(operator.run())
         try:
             if synced:
-                await asyncio.wait_for(operator.core.lister.synced(), 20)
+                await asyncio.wait_for(operator.core.lister.synced(), 60)
             yield Room(proxy, operator, direct, namespace, task)
         finally:
             operator.stop.set()
@@ -200,7 +200,7 @@ async def running(
         task.result()
 
 
-async def until(condition: Callable[[], object], what: str, within: float = 15) -> None:
+async def until(condition: Callable[[], object], what: str, within: float = 30) -> None:
     async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110  # the condition is another process's state
             await asyncio.sleep(0.02)
@@ -313,9 +313,10 @@ def test_nothing_is_reconciled_before_all_kinds_are_listed(kubeconfig: Path) -> 
 
         async with running(kubeconfig, before=hold_pods, synced=False) as room:
             await until(lambda: room.operator.knows("early"), "in the cache")
-            await asyncio.sleep(0.5)
+            missing = room.operator.core.lister.missing
+            await until(lambda: missing() == ["Pod"], "all but the kind held are listed")
+            await asyncio.sleep(0.2)
             assert room.operator.reconciled == []
-            assert room.operator.core.lister.missing() == ["Pod"]
             held.set()
             await until(lambda: room.operator.reconciled, "reconciled")
 

@@ -165,16 +165,16 @@ class Cache:
 
 def trim(kind: str, obj: Object) -> Object:
     """A copy without what no reader needs; equal strings are one in memory."""
-    kept: Object = _compact(obj)
-    metadata = kept.get("metadata", {})
-    for name in _UNREAD_METADATA:
-        metadata.pop(name, None)
-    annotations = metadata.get("annotations", {})
-    for name in _UNREAD_ANNOTATIONS:
-        annotations.pop(name, None)
+    kept = dict(obj)
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in _UNREAD_METADATA}
+    if "annotations" in metadata:
+        annotations = metadata["annotations"].items()
+        metadata["annotations"] = {k: v for k, v in annotations if k not in _UNREAD_ANNOTATIONS}
+    kept["metadata"] = metadata
     if kind == "Pod" and "spec" in kept:
         kept["spec"] = {k: v for k, v in kept["spec"].items() if k == "nodeName"}
-    return kept
+    compacted: Object = _compact(kept)
+    return compacted
 
 
 def _compact(value: Any) -> Any:
