@@ -1,80 +1,18 @@
 """Whole lives of agents on a fake cluster: build, serve, change, roll out, roll back, go."""
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
-
 from dlagent.api import names
-from dlagent.api.conditions import ConditionType
-from dlagent.api.status import DLAgentStatus
-from dlagent.domain.status.errors import ClusterError
-from dlagent.domain.status.model import (
-    find_condition,
-    parse_status,
-    rejected_revision,
-    serving_revision,
-)
+from dlagent.domain.status.model import rejected_revision, serving_revision
 from dlagent.reconcile.ports import Key
-from dlagent.runtime.settings import Settings
-from tests.unit.reconcile.fake import (
-    NAMESPACE,
-    SETTINGS,
-    Crash,
-    FakeCluster,
-    Operator,
-    agent_object,
-    end_state,
+from tests.unit.reconcile.fake import NAMESPACE, SETTINGS, FakeCluster, Operator, agent_object
+from tests.unit.reconcile.lives import (
+    deployment_of,
+    deployments,
+    message,
+    resolved,
+    served,
+    status,
+    told,
 )
-
-
-@pytest.fixture
-def cluster() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def operator(cluster: FakeCluster) -> Operator:
-    return Operator(cluster)
-
-
-def status(cluster: FakeCluster, name: str = "shoes") -> DLAgentStatus:
-    return parse_status(cluster.objects["DLAgent", NAMESPACE, name].get("status"))
-
-
-def told(cluster: FakeCluster, type_: str, name: str = "shoes") -> tuple[str, str] | None:
-    found = find_condition(status(cluster, name), ConditionType(type_))
-    return (found.status, found.reason) if found is not None else None
-
-
-def message(cluster: FakeCluster, type_: str = "Ready") -> str:
-    found = find_condition(status(cluster), ConditionType(type_))
-    assert found is not None
-    return found.message
-
-
-def resolved(cluster: FakeCluster) -> str | None:
-    source = status(cluster).source
-    return source.resolved_sha256 if source is not None else None
-
-
-def deployments(cluster: FakeCluster) -> list[str]:
-    return sorted(obj["metadata"]["name"] for obj in cluster.of_kind("Deployment"))
-
-
-def deployment_of(revision: str | None) -> str:
-    assert revision is not None
-    return f"shoes-{revision[:8]}"
-
-
-async def served(cluster: FakeCluster, operator: Operator, **spec: Any) -> str:
-    """An agent that serves; returns its revision."""
-    cluster.put(agent_object(**spec))
-    await operator.settle()
-    revision = serving_revision(status(cluster))
-    assert ("True", "Serving") == told(cluster, "Ready")
-    assert revision is not None
-    return revision
 
 
 async def test_a_new_agent_is_built_and_served(cluster: FakeCluster, operator: Operator) -> None:
@@ -397,53 +335,6 @@ async def test_more_memory_for_a_build_that_ran_out_of_it_starts_it_anew(
     assert ("True", "Serving") == told(cluster, "Ready")
 
 
-def edited(cluster: FakeCluster, kind: str, change: Callable[[dict[str, Any]], None]) -> None:
-    obj = cluster.of_kind(kind)[0]
-    change(obj["spec"])
-    cluster.put(obj)
-
-
-DRIFTS: list[tuple[str, Callable[[FakeCluster], None]]] = [
-    ("the Service is deleted", lambda c: c.remove("Service", "shoes")),
-    ("the headless Service is deleted", lambda c: c.remove("Service", "shoes-pods")),
-    ("the disruption budget is deleted", lambda c: c.remove("PodDisruptionBudget", "shoes")),
-    ("the policy is deleted", lambda c: c.remove("NetworkPolicy", "shoes")),
-    ("the Deployment is deleted", lambda c: c.remove("Deployment", deployments(c)[0])),
-    (
-        "the Service's selector is emptied",
-        lambda c: edited(c, "Service", lambda spec: spec.update(selector={})),
-    ),
-    (
-        "somebody scales the Deployment",
-        lambda c: edited(c, "Deployment", lambda spec: spec.update(replicas=7)),
-    ),
-    (
-        "somebody edits the image",
-        lambda c: edited(
-            c,
-            "Deployment",
-            lambda spec: spec["template"]["spec"]["containers"][0].update(image="evil"),
-        ),
-    ),
-]
-
-
-@pytest.mark.parametrize("drift", [row[1] for row in DRIFTS], ids=[row[0] for row in DRIFTS])
-async def test_drift_is_put_right(
-    cluster: FakeCluster, operator: Operator, drift: Callable[[FakeCluster], None]
-) -> None:
-    await served(cluster, operator)
-    expected = end_state(cluster)
-    drift(cluster)
-    await operator.settle()
-    assert expected == end_state(cluster)
-    assert all(
-        "evil" != container["image"]
-        for obj in cluster.of_kind("Deployment")
-        for container in obj["spec"]["template"]["spec"]["containers"]
-    )
-
-
 async def test_other_settings_roll_nothing_by_themselves(
     cluster: FakeCluster, operator: Operator
 ) -> None:
@@ -477,125 +368,6 @@ async def test_deletion_leaves_the_store_and_nothing_else(
     }
 
 
-BAD_SPECS: list[tuple[str, dict[str, Any], str, str]] = [
-    ("a spec without a threshold", {"slo": {"latency": {}}}, "InvalidSpec", "thresholdMilli"),
-    ("a runtime that is not known", {"serving": {"runtime": "x"}}, "UnknownRuntime", "triton"),
-    (
-        "a scheme that is not allowed",
-        {"model": {"source": {"uri": "s3://b/m.onnx"}}},
-        "InvalidSpec",
-        "builder.allowedSchemes",
-    ),
-    ("no spec at all", {"model": None}, "InvalidSpec", "spec.model"),
-]
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason", "words"), [row[1:] for row in BAD_SPECS], ids=[row[0] for row in BAD_SPECS]
-)
-async def test_what_cannot_be_used_is_said_and_what_serves_goes_on(
-    cluster: FakeCluster, operator: Operator, spec: dict[str, Any], reason: str, words: str
-) -> None:
-    await served(cluster, operator)
-    before = deployments(cluster)
-    cluster.edit(**spec)
-    await operator.settle()
-    assert ("True", reason) == told(cluster, "Stalled")
-    assert ("True", "Serving") == told(cluster, "Available")
-    assert words in message(cluster)
-    assert before == deployments(cluster)
-
-
-async def test_what_the_apiserver_refuses_is_told_to_the_user(
-    cluster: FakeCluster, operator: Operator
-) -> None:
-    def refuse(when: str, number: int) -> None:
-        if when == "before" and cluster.requests[number] == "apply Deployment":
-            raise ClusterError(422, "spec.template.spec.containers[0].env[0].name: Required value")
-
-    cluster.on_write = refuse
-    cluster.put(agent_object())
-    for _ in range(5):
-        await operator.visit_all()
-        cluster.step()
-    assert ("True", "Built") == told(cluster, "ArtifactReady")
-    assert ("False", "WriteRefused") == told(cluster, "Ready")
-    assert "env[0].name" in message(cluster)
-
-
-async def life(cluster: FakeCluster, operate: Callable[[], Any]) -> None:
-    """Build, serve, change the source and the size, and give up a bad revision."""
-    cluster.put(agent_object(rollout={"deadlineSeconds": 60}))
-    await operate()
-    cluster.files["pvc://models/new.onnx"] = "b" * 64
-    cluster.edit(
-        model={"source": {"uri": "pvc://models/new.onnx"}},
-        scaling={"mode": "Manual"},
-        replicas=2,
-    )
-    await operate()
-    good = serving_revision(status(cluster))
-    cluster.lying = lambda obj: obj["metadata"]["name"] != deployment_of(good)
-    cluster.edit(serving={"maxBatchSize": 4})
-    await operate()
-
-
-async def fault_free() -> tuple[dict[str, Any], int]:
-    cluster = FakeCluster()
-    await life(cluster, Operator(cluster).settle)
-    return end_state(cluster), len(cluster.requests)
-
-
-async def test_a_crash_around_any_write_changes_nothing_in_the_end() -> None:
-    expected, writes = await fault_free()
-    assert 20 < writes < 60
-    for number in range(writes):
-        for when in ("before", "after"):
-            cluster = FakeCluster()
-            await life(cluster, crashing(cluster, {(when, number)}))
-            assert expected == end_state(cluster), f"crash {when} write {number}"
-
-
-def crashing(cluster: FakeCluster, crashes: set[tuple[str, int]]) -> Callable[[], Any]:
-    """Settles with an operator that dies at these writes and is started again."""
-    left = set(crashes)
-
-    def on_write(when: str, number: int) -> None:
-        if (when, number) in left:
-            left.discard((when, number))
-            raise Crash
-
-    cluster.on_write = on_write
-
-    async def operate() -> None:
-        while True:
-            try:
-                await Operator(cluster).settle()
-            except Crash:
-                continue
-            return
-
-    return operate
-
-
-@pytest.mark.parametrize("code", [None, 409, 422, 429, 500, 503])
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_an_error_at_any_write_changes_nothing_in_the_end(
-    when: str, code: int | None
-) -> None:
-    expected, writes = await fault_free()
-    for number in range(writes):
-        cluster = FakeCluster()
-
-        def fail(at: str, count: int, number: int = number) -> None:
-            if (at, count) == (when, number):
-                raise ClusterError(code, "injected")
-
-        cluster.on_write = fail
-        await life(cluster, Operator(cluster).settle)
-        assert expected == end_state(cluster), f"{code} {when} write {number}"
-
-
 async def test_an_agent_that_is_gone_or_going_gets_no_visit(
     cluster: FakeCluster, operator: Operator
 ) -> None:
@@ -605,26 +377,3 @@ async def test_an_agent_that_is_gone_or_going_gets_no_visit(
     cluster.put(going)
     assert None is await operator.reconciler.reconcile(Key(NAMESPACE, "shoes"))
     assert [] == cluster.requests
-
-
-async def test_an_object_that_a_webhook_changes_is_not_written_for_ever(
-    cluster: FakeCluster, operator: Operator
-) -> None:
-    await served(cluster, operator)
-    policy = cluster.objects["NetworkPolicy", NAMESPACE, "shoes"]
-
-    async def apply(obj: dict[str, Any]) -> dict[str, Any]:
-        cluster.requests.append("apply")
-        return policy  # as before: the webhook undid it
-
-    policy["spec"]["policyTypes"] = ["Ingress"]
-    cluster.put(policy)
-    cluster.requests.clear()
-    cluster.apply = apply  # type: ignore[method-assign]  # the webhook
-    for _ in range(3):
-        await operator.visit_all()
-    assert ["apply"] == cluster.requests
-
-
-def test_settings_of_the_tests_are_valid() -> None:
-    assert isinstance(SETTINGS, Settings)

@@ -1,0 +1,133 @@
+"""What others change is put right; what cannot be done is said and leaves alone what serves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dlagent.domain.status.errors import ClusterError
+from tests.unit.reconcile.fake import (
+    NAMESPACE,
+    FakeCluster,
+    Operator,
+    agent_object,
+    end_state,
+)
+from tests.unit.reconcile.lives import (
+    deployments,
+    message,
+    served,
+    told,
+)
+
+
+def edited(cluster: FakeCluster, kind: str, change: Callable[[dict[str, Any]], None]) -> None:
+    obj = cluster.of_kind(kind)[0]
+    change(obj["spec"])
+    cluster.put(obj)
+
+
+DRIFTS: list[tuple[str, Callable[[FakeCluster], None]]] = [
+    ("the Service is deleted", lambda c: c.remove("Service", "shoes")),
+    ("the headless Service is deleted", lambda c: c.remove("Service", "shoes-pods")),
+    ("the disruption budget is deleted", lambda c: c.remove("PodDisruptionBudget", "shoes")),
+    ("the policy is deleted", lambda c: c.remove("NetworkPolicy", "shoes")),
+    ("the Deployment is deleted", lambda c: c.remove("Deployment", deployments(c)[0])),
+    (
+        "the Service's selector is emptied",
+        lambda c: edited(c, "Service", lambda spec: spec.update(selector={})),
+    ),
+    (
+        "somebody scales the Deployment",
+        lambda c: edited(c, "Deployment", lambda spec: spec.update(replicas=7)),
+    ),
+    (
+        "somebody edits the image",
+        lambda c: edited(
+            c,
+            "Deployment",
+            lambda spec: spec["template"]["spec"]["containers"][0].update(image="evil"),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("drift", [row[1] for row in DRIFTS], ids=[row[0] for row in DRIFTS])
+async def test_drift_is_put_right(
+    cluster: FakeCluster, operator: Operator, drift: Callable[[FakeCluster], None]
+) -> None:
+    await served(cluster, operator)
+    expected = end_state(cluster)
+    drift(cluster)
+    await operator.settle()
+    assert expected == end_state(cluster)
+    assert all(
+        "evil" != container["image"]
+        for obj in cluster.of_kind("Deployment")
+        for container in obj["spec"]["template"]["spec"]["containers"]
+    )
+
+
+BAD_SPECS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("a spec without a threshold", {"slo": {"latency": {}}}, "InvalidSpec", "thresholdMilli"),
+    ("a runtime that is not known", {"serving": {"runtime": "x"}}, "UnknownRuntime", "triton"),
+    (
+        "a scheme that is not allowed",
+        {"model": {"source": {"uri": "s3://b/m.onnx"}}},
+        "InvalidSpec",
+        "builder.allowedSchemes",
+    ),
+    ("no spec at all", {"model": None}, "InvalidSpec", "spec.model"),
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"), [row[1:] for row in BAD_SPECS], ids=[row[0] for row in BAD_SPECS]
+)
+async def test_what_cannot_be_used_is_said_and_what_serves_goes_on(
+    cluster: FakeCluster, operator: Operator, spec: dict[str, Any], reason: str, words: str
+) -> None:
+    await served(cluster, operator)
+    before = deployments(cluster)
+    cluster.edit(**spec)
+    await operator.settle()
+    assert ("True", reason) == told(cluster, "Stalled")
+    assert ("True", "Serving") == told(cluster, "Available")
+    assert words in message(cluster)
+    assert before == deployments(cluster)
+
+
+async def test_what_the_apiserver_refuses_is_told_to_the_user(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    def refuse(when: str, number: int) -> None:
+        if when == "before" and cluster.requests[number] == "apply Deployment":
+            raise ClusterError(422, "spec.template.spec.containers[0].env[0].name: Required value")
+
+    cluster.on_write = refuse
+    cluster.put(agent_object())
+    for _ in range(5):
+        await operator.visit_all()
+        cluster.step()
+    assert ("True", "Built") == told(cluster, "ArtifactReady")
+    assert ("False", "WriteRefused") == told(cluster, "Ready")
+    assert "env[0].name" in message(cluster)
+
+
+async def test_an_object_that_a_webhook_changes_is_not_written_for_ever(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    await served(cluster, operator)
+    policy = cluster.objects["NetworkPolicy", NAMESPACE, "shoes"]
+
+    async def apply(obj: dict[str, Any]) -> dict[str, Any]:
+        cluster.requests.append("apply")
+        return policy  # as before: the webhook undid it
+
+    policy["spec"]["policyTypes"] = ["Ingress"]
+    cluster.put(policy)
+    cluster.requests.clear()
+    cluster.apply = apply  # type: ignore[method-assign]  # the webhook
+    for _ in range(3):
+        await operator.visit_all()
+    assert ["apply"] == cluster.requests
