@@ -165,7 +165,11 @@ func finishTime(dir string) time.Time {
 func (s *Server) stop(ctx context.Context, c *container, grace time.Duration) error {
 	s.mu.Lock()
 	record, running, stopSignal := c.record, c.running(), signalOf(c.config.GetStopSignal())
+	busy := c.starting && c.state() == runtimeapi.ContainerState_CONTAINER_CREATED
 	s.mu.Unlock()
+	if busy {
+		return fmt.Errorf("container %s is being started", record.ID)
+	}
 	if !running {
 		return nil
 	}

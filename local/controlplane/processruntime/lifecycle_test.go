@@ -190,6 +190,54 @@ func TestRuntimeRestart(t *testing.T) {
 	}
 }
 
+// TestCrashWhileStarting: bubblewrap runs, but the record does not say so yet.
+func TestCrashWhileStarting(t *testing.T) {
+	h := newHarness(t)
+	id := h.started("exec sleep 1000", nil)
+	pid, dir := h.payload(id), filepath.Join(h.options.StateDir, containersDir, id)
+	h.stop()
+	var record containerRecord
+	h.must(loadEntry(dir, &containerConfig{}, &record))
+	record.Pid, record.StartTicks, record.StartedAt = 0, 0, 0
+	h.must(saveRecord(dir, record))
+	h.start()
+	if now := h.status(id); now.State != runtimeapi.ContainerState_CONTAINER_RUNNING || h.payload(id) != pid {
+		t.Errorf("%s with pid %d, want running with %d", now.State, h.payload(id), pid)
+	}
+}
+
+// TestBrokenState: what cannot be read is dropped, all else goes on.
+func TestBrokenState(t *testing.T) {
+	h := newHarness(t)
+	lives, broken := h.started("exec sleep 1000", nil), h.created("true", nil)
+	h.stop()
+	h.must(os.WriteFile(filepath.Join(h.options.StateDir, containersDir, broken, recordFile), []byte("{"), 0o600))
+	h.start()
+	if now := h.status(lives); now.State != runtimeapi.ContainerState_CONTAINER_RUNNING {
+		t.Errorf("the intact container is %s", now.State)
+	}
+	if _, err := h.ContainerStatus(context.Background(), &runtimeapi.ContainerStatusRequest{ContainerId: broken}); status.Code(err) != codes.NotFound {
+		t.Errorf("the broken container: %v, want NotFound", err)
+	}
+}
+
+// TestLogRotation does what kubelet does with a log that has become too large.
+func TestLogRotation(t *testing.T) {
+	h := newHarness(t)
+	id := h.started("echo one; while [ ! -e /tmp/go ]; do sleep 0.02; done; echo two; exec sleep 1000", nil)
+	h.eventually("first line", func() bool { return h.logText(id) == "one\n" })
+	path := h.status(id).LogPath
+	h.must(os.Rename(path, path+".old"))
+	_, err := h.ReopenContainerLog(context.Background(), &runtimeapi.ReopenContainerLogRequest{ContainerId: id})
+	h.must(err)
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("after reopening: %v", err)
+	}
+	_, err = h.exec(id, 10, "touch", "/tmp/go")
+	h.must(err)
+	h.eventually("second line in the new log", func() bool { return h.logText(id) == "two\n" })
+}
+
 // supervisor is the bubblewrap of a payload.
 func supervisor(t *testing.T, payload int) int {
 	t.Helper()

@@ -25,7 +25,8 @@ func (s *Server) watchMemory() {
 }
 
 // enforceMemory sums resident memory first, which is cheap and never too low, and asks the
-// kernel for exact figures only of containers that may be above their limit.
+// kernel for exact figures only of containers that may be above their limit. Commands of
+// exec are not counted: they descend from the runtime, not from the payload.
 func (s *Server) enforceMemory() {
 	limited := s.limitedContainers()
 	if len(limited) == 0 {
