@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from dlagent.api.names import REVISION_LABEL
 from dlagent.cli.agent_client import AgentClient
 from dlagent_demo.agentview import Snapshot, follow, look
 from dlagent_demo.classify import top_class
@@ -91,8 +92,5 @@ def roll_out(
 
 def _alone(seen: Snapshot, old: str | None) -> bool:
     """Whether a new revision serves and the pods of the old one are gone."""
-    return (
-        seen.ready
-        and seen.revision != old
-        and not any(pod["metadata"].get("deletionTimestamp") for pod in seen.pods)
-    )
+    revisions = {pod["metadata"].get("labels", {}).get(REVISION_LABEL) for pod in seen.pods}
+    return seen.ready and seen.revision != old and old not in revisions
