@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+_UNUSED_SECONDS = 14 * 24 * 3600
+_WAITING = "waiting for another process that makes it"
 
 # What a recipe tells while it works: what it does, and how much is done (0 to 1, None: unknown).
 Report = Callable[[str, float | None], None]
@@ -39,15 +44,17 @@ def ensure(recipe: Recipe, cache: Path, report: Report) -> Path:
     """
     target = recipe.path(cache)
     if target.is_dir():
+        os.utime(target)  # it is in use: `_prune` looks at this
         return target
     cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _locked(cache / f".{recipe.what}.lock", report):
+    with locked(cache / f".{recipe.what}.lock", lambda: report(_WAITING, None)):
         if not target.is_dir():
             work = Path(tempfile.mkdtemp(prefix=f".{recipe.what}-", dir=cache))
             work.chmod(0o755)
             try:
                 recipe.make(work, report)
                 work.rename(target)
+                _prune(cache, recipe.what)
             except BaseException:
                 shutil.rmtree(work, ignore_errors=True)
                 raise
@@ -77,11 +84,19 @@ def files_digest(folder: Path, suffixes: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def _locked(file: Path, report: Report) -> Iterator[None]:
+def locked(file: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock between processes, after `on_wait` where another one holds it."""
     with file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            report("waiting for another process that makes it", None)
+            on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _prune(cache: Path, what: str) -> None:
+    """Remove results of other inputs that nobody used for two weeks."""
+    for entry in cache.glob(f"{what}-*"):
+        if time.time() - entry.stat().st_mtime > _UNUSED_SECONDS:
+            shutil.rmtree(entry, ignore_errors=True)

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlagent_local import control, deploy, pki, tools
 from dlagent_local.addresses import Addresses, claim
+from dlagent_local.cache import locked
 from dlagent_local.control import ComponentStatus
 from dlagent_local.images import Python, images
 from dlagent_local.kube import Kube, wait_for
@@ -82,29 +84,18 @@ class Cluster:
         """
         progress = progress or Silent()
         installed = install(progress)
-        if not self.running:
-            self.down()  # what a killed supervisor left
-            progress.begin("cluster", "starting the control plane")
-            try:
-                self._start(installed)
-                self._wait_until_ready()
-            except KeyboardInterrupt:
-                self.down()
-                raise
-            except BaseException:
-                self._stop_supervisor()  # the logs stay
-                raise
-            progress.end("cluster")
+        with self._locked():
+            if not self.running:
+                self._bring_up(installed, progress)
         deploy.monitoring(self.kube(), progress)
         if operator:
             deploy.operator(self.kube(), self.kubeconfig, progress)
 
     def down(self) -> bool:
         """Stop everything and remove all state; whether it was running."""
-        was_running = self.running
-        self._stop_supervisor()
-        for folder in (self._paths.run, self._paths.state):
-            _remove(folder)
+        with self._locked():
+            was_running = self.running
+            self._clear()
         return was_running
 
     def status(self) -> Status:
@@ -198,6 +189,32 @@ class Cluster:
         self._running_supervisor()
         plan = json.loads(self._paths.plan.read_text())
         return Addresses(int(plan["block"]))
+
+    def _bring_up(self, installed: Installed, progress: Progress) -> None:
+        self._clear()  # what a killed supervisor left
+        progress.begin("cluster", "starting the control plane")
+        try:
+            self._start(installed)
+            self._wait_until_ready()
+        except KeyboardInterrupt:
+            self._clear()
+            raise
+        except BaseException:
+            self._stop_supervisor()  # the logs stay
+            raise
+        progress.end("cluster")
+
+    def _clear(self) -> None:
+        self._stop_supervisor()
+        for folder in (self._paths.run, self._paths.state):
+            _remove(folder)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One `up` or `down` at a time for a name; the second waits."""
+        cache_folder().mkdir(mode=0o755, parents=True, exist_ok=True)
+        with locked(cache_folder() / f".cluster-{self.name}.lock"):
+            yield
 
     def _start(self, installed: Installed) -> None:
         self._paths.state.mkdir(mode=0o700, parents=True)

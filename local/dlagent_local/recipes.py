@@ -63,7 +63,7 @@ def install(progress: Progress) -> Installed:
 
 def _one(progress: Progress, recipe: Recipe) -> Path:
     if recipe.path(cache_folder()).is_dir():
-        return recipe.path(cache_folder())
+        return ensure(recipe, cache_folder(), lambda _message, _done: None)
     progress.begin(recipe.what, f"first time, {recipe.estimate}")
     path = ensure(recipe, cache_folder(), partial(progress.advance, recipe.what))
     progress.end(recipe.what)

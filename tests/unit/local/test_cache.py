@@ -1,5 +1,7 @@
 """The cache: complete or not there, made once, named by its inputs."""
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +45,19 @@ def test_a_failure_leaves_nothing_and_can_be_tried_again(tmp_path: Path) -> None
 
     assert [".thing.lock"] == [entry.name for entry in tmp_path.iterdir()]
     assert ensure(recipe(calls), tmp_path, silent).is_dir()
+
+
+def test_results_that_nobody_used_for_weeks_go_when_a_new_one_is_made(tmp_path: Path) -> None:
+    for name in ("thing-old", "thing-new", "other-old"):
+        (tmp_path / name).mkdir()
+    long_ago = time.time() - 15 * 24 * 3600
+    for name in ("thing-old", "other-old"):
+        os.utime(tmp_path / name, (long_ago, long_ago))
+
+    ensure(recipe([]), tmp_path, silent)
+
+    left = {entry.name for entry in tmp_path.iterdir() if entry.is_dir()}
+    assert {"thing-new", "other-old", "thing-0123"} == left
 
 
 @given(st.lists(st.text()), st.lists(st.text()))
