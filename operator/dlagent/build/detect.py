@@ -63,9 +63,20 @@ def is_pickle(path: Path) -> bool:
         return False
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name.rpartition("/")[2] == "data.pkl" for name in archive.namelist())
+            entries = archive.infolist()
+            if not begins_whole(entries):
+                return False
+            return any(entry.filename.rpartition("/")[2] == "data.pkl" for entry in entries)
     except (zipfile.BadZipFile, OSError, ValueError):
         return False
+
+
+def begins_whole(entries: list[zipfile.ZipInfo]) -> bool:
+    """Whether the archive's table is that of the whole file.
+
+    Of an archive that was cut, the table of an archive inside it may be found instead.
+    """
+    return min((entry.header_offset for entry in entries), default=0) == 0
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:

@@ -9,7 +9,6 @@ may hold arithmetic only.
 """
 
 import json
-import logging
 import os
 import re
 import zipfile
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx import GraphProto, ModelProto
 
+from dlagent.build.detect import begins_whole
 from dlagent.build.failure import BuildError
 from dlagent.build.runtime import Array, first_line
 from dlagent.domain.artifact.request import BuildRequest
@@ -34,6 +34,8 @@ OPSET = 20  # every Triton since 24.03 knows it, and it is what torch's exporter
 _NAME = re.compile(r"'[A-Za-z0-9_]*'")
 _ARITHMETIC = re.compile(r"[A-Za-z0-9_ +\-*/%(),<>=&|~]*")
 _CALL_OF_ANOTHER = re.compile(r"\b[a-z_][A-Za-z0-9_]*\s*\(|\)\s*\(")
+_OPERATOR = re.compile(r'"target": ?"torch\.ops\.([^."]+)\.([^."]+)')
+_OWN_OPERATORS = {"aten", "prims", "prim", "higher_order"}
 _CONSTANTS_CONFIG = "model_constants_config.json"
 
 
@@ -67,8 +69,6 @@ def export(program: "ExportedProgram", request: BuildRequest) -> ModelProto:
     """
     import torch  # as above
 
-    # It warns of packages that are not there, in the log whose last line is shown as progress.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     signature = program.graph_signature
     try:
         exported = torch.onnx.export(
@@ -170,11 +170,15 @@ def _names(tensors: list[Any] | None, count: int) -> list[str] | None:
 def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
+            if not begins_whole(archive.infolist()):
+                raise zipfile.BadZipFile
             for name in archive.namelist():
                 if name.endswith(_CONSTANTS_CONFIG):
                     _check_constants(json.loads(archive.read(name)))
                 elif "/models/" in name and name.endswith(".json"):
-                    _check_expressions(json.loads(archive.read(name)))
+                    content = archive.read(name)
+                    _check_operators(content.decode())
+                    _check_expressions(json.loads(content))
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
         raise BuildError(
             FailureReason.INVALID_MODEL,
@@ -191,6 +195,17 @@ def _check_constants(config: Any) -> None:
                 FailureReason.PICKLE_REFUSED,
                 f"the constant {name} of the program is a pickled Python object; export a model"
                 " whose constants are tensors",
+            )
+
+
+def _check_operators(model: str) -> None:
+    """An operator of another namespace exists only where its Python package was imported."""
+    for namespace, name in _OPERATOR.findall(model):
+        if namespace not in _OWN_OPERATORS:
+            raise BuildError(
+                FailureReason.UNSUPPORTED_OPERATOR,
+                f"the program calls {namespace}::{name}, which needs Python code of its own;"
+                " export the model with torch's operators only",
             )
 
 
@@ -224,12 +239,6 @@ def _load_failure(error: Exception) -> BuildError:
             FailureReason.PICKLE_REFUSED,
             "the archive holds pickled Python objects; write it with torch.export.save of this"
             " torch version, with tensors only",
-        )
-    if "torch.ops" in str(error) or "_OpNamespace" in str(error):
-        return BuildError(
-            FailureReason.UNSUPPORTED_OPERATOR,
-            f"the program calls an operator that needs Python code of its own ({text}); export"
-            " the model with torch's operators only",
         )
     return BuildError(
         FailureReason.INVALID_MODEL,
