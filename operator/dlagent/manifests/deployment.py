@@ -133,6 +133,7 @@ def _pod(
         "serviceAccountName": owner.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "dnsPolicy": "Default",  # it looks up nothing; a cluster without DNS need not warn of it
         "terminationGracePeriodSeconds": grace,
         "securityContext": pod_security(),
         **placement(serving),

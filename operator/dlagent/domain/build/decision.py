@@ -217,7 +217,9 @@ def _running(job: Job) -> BuildDecision:
     trouble = build_trouble(job)
     if trouble is not None:
         return BuildDecision(trouble.reason, trouble.message, requeue_after=PROGRESS_SECONDS)
-    message = f"Building: {job.progress}." if job.progress else "The build is starting."
+    runs = any(pod.running for pod in job.pods[-1:])
+    unknown = "The build runs." if runs else "The build is starting."
+    message = f"Building: {job.progress}." if job.progress else unknown
     return BuildDecision(Reason.BUILDING, message, requeue_after=PROGRESS_SECONDS)
 
 
