@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from dlagent.domain.artifact.layout import (
     FileEntry,
     ManifestError,

@@ -4,6 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import (
     BuildRequest,
@@ -15,8 +18,6 @@ from dlagent.domain.artifact.request import (
     canonical_json,
     effective_format,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 DIGEST = "a" * 64
 BASE: dict[str, Any] = {
@@ -92,6 +93,7 @@ def test_the_key_changes_with_the_digest_of_the_source() -> None:
     assert 64 == len(artifact_key(request(), DIGEST))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(name=st.text(min_size=1, max_size=20), threshold=st.integers(1, 10_000))
 def test_the_key_knows_neither_the_agents_promise_nor_its_serving_fields(
     name: str, threshold: int
@@ -146,6 +148,7 @@ def test_the_format_is_found(uri: str, given_format: str | None, expected: str |
     assert expected == effective_format(request(sourceUri=uri, format=given_format))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=12), st.integers(0, 40))
 def test_equal_decimals_have_one_text_and_unequal_ones_do_not(number: Decimal, zeros: int) -> None:
     text = f"{number:f}"

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dlagent.api.types import DataType, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
@@ -13,8 +16,6 @@ from dlagent.domain.artifact.summary import (
     failed,
     parse_summary,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def summary(message: str = "done", tensors: int = 1, name: str = "output") -> Summary:
@@ -48,6 +49,7 @@ def summary(message: str = "done", tensors: int = 1, name: str = "output") -> Su
     )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     message=st.text(max_size=6000),
     tensors=st.integers(1, 120),

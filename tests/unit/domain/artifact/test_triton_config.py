@@ -3,6 +3,11 @@
 from typing import Any
 
 import pytest
+from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
+
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.triton_config import (
@@ -11,10 +16,6 @@ from dlagent.domain.artifact.triton_config import (
     render_config,
     serving_plan,
 )
-from google.protobuf import text_format
-from hypothesis import given
-from hypothesis import strategies as st
-from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 # tau(b) = 4 + b milliseconds
 TAU = [TauPoint(batch=b, milliseconds=4 + b) for b in (1, 2, 4, 8, 16, 32)]
@@ -72,6 +73,7 @@ def test_nothing_measured_is_no_promise_broken() -> None:
     assert ServingPlan(1, 0, 1) == serving_plan([], Serving(), slo(1), True)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(threshold=st.integers(1, 1000), more=st.integers(0, 1000), delay=st.integers(0, 50_000))
 def test_a_looser_promise_never_makes_batches_smaller(
     threshold: int, more: int, delay: int
