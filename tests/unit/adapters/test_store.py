@@ -100,13 +100,13 @@ def assert_complete_or_absent(root: Path) -> bool:
 def test_what_was_published_is_read_back(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
 
-    assert store.publish(KEY, artifact()) == Publication.PUBLISHED
+    assert Publication.PUBLISHED == store.publish(KEY, artifact())
 
     store.verify(KEY)
     table = store.table(KEY)
     path = "model/config.pbtxt"
-    assert b"".join(store.verified_chunks(KEY, path, table[path])) == b"max_batch_size: 8\n"
-    assert list((tmp_path / "staging").iterdir()) == []
+    assert b"max_batch_size: 8\n" == b"".join(store.verified_chunks(KEY, path, table[path]))
+    assert [] == list((tmp_path / "staging").iterdir())
 
 
 def test_a_full_disk_at_any_step_publishes_nothing_and_leaves_nothing(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_kill_at_any_step_leaves_all_or_nothing_and_the_next_run_completes(
     seen = set()
     for step in range(steps):
         root = tmp_path / str(step)
-        assert run_in_child(publish_with_kill, root, step) == -signal.SIGKILL
+        assert -signal.SIGKILL == run_in_child(publish_with_kill, root, step)
         seen.add(assert_complete_or_absent(root))
 
         FolderStore(root).publish(KEY, artifact())
@@ -210,11 +210,11 @@ def test_of_two_builds_of_a_key_the_first_wins(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     store.publish(KEY, artifact(b"first"))
 
-    assert store.publish(KEY, artifact(b"second")) == Publication.ALREADY_THERE
+    assert Publication.ALREADY_THERE == store.publish(KEY, artifact(b"second"))
 
     store.verify(KEY)
-    assert (tmp_path / "artifacts" / KEY / "model/1/model.onnx").read_bytes() == b"first"
-    assert list((tmp_path / "staging").iterdir()) == []
+    assert b"first" == (tmp_path / "artifacts" / KEY / "model/1/model.onnx").read_bytes()
+    assert [] == list((tmp_path / "staging").iterdir())
 
 
 def test_processes_that_publish_a_key_at_once_publish_it_once(tmp_path: Path) -> None:
@@ -234,9 +234,9 @@ def test_processes_that_publish_a_key_at_once_publish_it_once(tmp_path: Path) ->
     for child in children:
         child.join(30)
 
-    assert outcomes == ["ALREADY_THERE"] * 3 + ["PUBLISHED"]
+    assert ["ALREADY_THERE"] * 3 + ["PUBLISHED"] == outcomes
     FolderStore(tmp_path).verify(KEY)
-    assert list((tmp_path / "staging").iterdir()) == []
+    assert [] == list((tmp_path / "staging").iterdir())
 
 
 def test_a_corrupt_artifact_is_set_aside_and_can_be_published_again(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_corrupt_artifact_is_set_aside_and_can_be_published_again(tmp_path: Pa
 
     with pytest.raises(ArtifactMissingError):
         store.verify(KEY)
-    assert store.publish(KEY, artifact()) == Publication.PUBLISHED
+    assert Publication.PUBLISHED == store.publish(KEY, artifact())
     store.verify(KEY)
 
 
