@@ -49,6 +49,8 @@ def ensure(recipe: Recipe, cache: Path, report: Report) -> Path:
     cache.mkdir(mode=0o755, parents=True, exist_ok=True)
     with locked(cache / f".{recipe.what}.lock", lambda: report(_WAITING, None)):
         if not target.is_dir():
+            for left in cache.glob(f".{recipe.what}-*"):  # by a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
             work = Path(tempfile.mkdtemp(prefix=f".{recipe.what}-", dir=cache))
             work.chmod(0o755)
             try:

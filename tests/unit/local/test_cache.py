@@ -47,6 +47,14 @@ def test_a_failure_leaves_nothing_and_can_be_tried_again(tmp_path: Path) -> None
     assert ensure(recipe(calls), tmp_path, silent).is_dir()
 
 
+def test_what_a_killed_process_left_half_made_goes(tmp_path: Path) -> None:
+    (tmp_path / ".thing-abc").mkdir()
+
+    ensure(recipe([]), tmp_path, silent)
+
+    assert {".thing.lock", "thing-0123"} == {entry.name for entry in tmp_path.iterdir()}
+
+
 def test_results_that_nobody_used_for_weeks_go_when_a_new_one_is_made(tmp_path: Path) -> None:
     for name in ("thing-old", "thing-new", "other-old"):
         (tmp_path / name).mkdir()
