@@ -54,8 +54,9 @@ def _make(wanted: str) -> None:
         _create()
     _install_uv()
     uv = str(BIN / "uv")
-    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(BIN / "python")]
-    _run([*sync, str(LOCK)])
+    # Compiled once, here: containers see the environment read-only and would compile at each start.
+    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
+    _run([*sync, "--python", str(BIN / "python"), str(LOCK)])
     _link_sources()
     STAMP.write_text(wanted)
     print(f"environment: ready in {VENV.name}/")
