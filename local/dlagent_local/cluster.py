@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import resource
@@ -270,6 +271,8 @@ class Cluster:
         kubelet = kubelet_configuration(paths, addresses, open_files)
         (paths.state / "kubelet.json").write_text(json.dumps(kubelet, indent=1))
         python = Python.running()
+        # Containers see the sources read-only and would compile them at each start.
+        compileall.compile_dir(REPOSITORY / "operator", quiet=2)
         content = images(python, REPOSITORY / "operator", installed.triton, installed.prometheus)
         paths.images.write_text(json.dumps(content, indent=1))
         for folder in ("etcd", "runtime", "kubelet", "pod-logs", "volumes", "envoy"):

@@ -144,7 +144,9 @@ def _install_triton(target: Path, report: Report) -> None:
     settings = {**os.environ, "VIRTUAL_ENV": str(environment), "UV_LINK_MODE": "copy"}
     uv = tools.uv()
     _run([uv, "venv", "--quiet", "--no-project", "--python", python, environment], target, settings)
-    _run([uv, "pip", "sync", "--quiet", "--require-hashes", lock], target, settings)
+    # Compiled here, since containers see it read-only and would compile at each start.
+    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", lock]
+    _run(sync, target, settings)
     _write_backends(environment, target / "backends")
 
 

@@ -141,7 +141,6 @@ def test_a_flipped_byte_in_the_store_is_never_served_and_is_built_again(room: Ro
 
 def test_a_full_store_is_said_and_what_served_goes_on(room: Room) -> None:
     store = claim("dlagent-artifacts", size="2Mi", storage_class="local-limited")
-    store["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "dlagent-operator"}
     room.kubectl.apply(store)
     agent = ready_agent(room)
     write(room.models, "large.onnx", scaling_model(3, extra_bytes=3_000_000))

@@ -38,6 +38,18 @@ class Cluster:
         """Server-side apply, forced, as manager dlagent-operator."""
         return await self._apply(obj, FIELD_MANAGER)
 
+    async def create(self, obj: Object) -> None:
+        """Create it, as manager dlagent-operator; what has the name already is left as it is."""
+        info, namespace, _ = _address(obj)
+        query = {"fieldManager": FIELD_MANAGER}
+        try:
+            stored = await self._api.json(
+                "create", info, info.path(namespace), query=query, body=obj
+            )
+        except ConflictError:
+            return
+        self._written(info.kind, stored)
+
     async def apply_status(self, obj: Object) -> Object:
         """Server-side apply of a complete status; a conflict if its version is not current."""
         return await self._apply(obj, FIELD_MANAGER, sub="status")

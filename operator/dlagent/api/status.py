@@ -75,7 +75,9 @@ class DLAgentStatus(ApiModel):
 
     observed_generation: Large | None = None
     """The metadata.generation that this status is about."""
-    conditions: Annotated[list[Condition], Field(max_length=16, json_schema_extra=map_by("type"))] = []
+    conditions: Annotated[
+        list[Condition], Field(max_length=16, json_schema_extra=map_by("type"))
+    ] = []
     """The agent's state; see the reference for types and reasons."""
     source: SourceStatus | None = None
     """Which content of the source was taken."""

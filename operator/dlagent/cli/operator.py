@@ -27,6 +27,12 @@ def operator(
     namespace: Annotated[
         list[str] | None, typer.Option(help="Look at this namespace only; may be repeated.")
     ] = None,
+    bind_address: Annotated[
+        str | None,
+        typer.Option(
+            help="Where probes and metrics are served. Default: the settings' server.host."
+        ),
+    ] = None,
 ) -> None:
     """Run the operator until Ctrl-C or SIGTERM.
 
@@ -39,6 +45,9 @@ def operator(
 
     try:
         loaded = load_settings(settings)
+        if bind_address is not None:
+            server = loaded.server.model_copy(update={"host": bind_address})
+            loaded = loaded.model_copy(update={"server": server})
         asyncio.run(main.run(loaded, kubeconfig, leader_elect, namespace))
     except (SettingsError, ConfigException) as error:
         raise CliError(str(error)) from error

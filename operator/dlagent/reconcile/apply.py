@@ -116,9 +116,10 @@ class Applier:
         )
 
     async def _ensure_claim(self, agent: Agent) -> None:
-        # Made once: a claim cannot be changed much, and its size may be raised by hand.
+        # Made once: a claim cannot be changed much, its size may be raised by hand, and a user may
+        # have brought one (which, without our label, the cache does not have).
         if self._reader.get("PersistentVolumeClaim", agent.namespace, names.STORE_NAME) is None:
-            await self._writer.apply(store.claim(agent.namespace, self._settings.artifacts))
+            await self._writer.create(store.claim(agent.namespace, self._settings.artifacts))
 
     async def _ensure_network(self, agent: Agent) -> None:
         owner = _owner(agent)

@@ -32,10 +32,14 @@ class ClusterReader(Protocol):
 
 
 class ClusterWriter(Protocol):
-    """Requests that change the cluster. Each returns the object as the apiserver stored it."""
+    """Requests that change the cluster. Those that apply return what the apiserver stored."""
 
     async def apply(self, obj: Object) -> Object:
         """Server-side apply, forced, as manager dlagent-operator."""
+        ...
+
+    async def create(self, obj: Object) -> None:
+        """Create it, as manager dlagent-operator; what has the name already is left as it is."""
         ...
 
     async def apply_status(self, obj: Object) -> Object:

@@ -127,6 +127,14 @@ class FakeCluster:
     async def apply(self, obj: Object) -> Object:
         return self._write(f"apply {obj['kind']}", lambda: self._merge(obj))
 
+    async def create(self, obj: Object) -> None:
+        def add() -> Object:
+            metadata = obj["metadata"]
+            known = self.objects.get((obj["kind"], metadata["namespace"], metadata["name"]))
+            return known if known is not None else self._merge(obj)
+
+        self._write(f"create {obj['kind']}", add)
+
     async def apply_status(self, obj: Object) -> Object:
         return self._write("status", lambda: self._set_status(obj))
 
