@@ -37,7 +37,7 @@ test: environment ## everything that CI runs
 	$(MAKE) --no-print-directory test-go test-cluster
 
 test-unit: environment ## decisions and small parts, no cluster
-	@$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/docs
 
 test-go: environment ## the local cluster's container runtime
 	@$(BIN)/python tools/go_tests.py
@@ -46,7 +46,7 @@ test-chart: environment ## the Helm chart: lint, rendered manifests, permissions
 	@$(BIN)/python -m pytest -q tests/chart
 
 test-cluster: environment ## an artifact on a real Triton, the operator on a local cluster
-	@$(BIN)/python -m pytest -q $(wildcard tests/integration) tests/cluster
+	@$(BIN)/python -m pytest -q -n 3 tests/integration tests/cluster
 
 lint: environment generated ## style, types, import rules, generated files
 	@$(BIN)/ruff check .

@@ -145,8 +145,8 @@ def _install_triton(target: Path, report: Report) -> None:
     uv = tools.uv()
     _run([uv, "venv", "--quiet", "--no-project", "--python", python, environment], target, settings)
     # Compiled here, since containers see it read-only and would compile at each start.
-    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", lock]
-    _run(sync, target, settings)
+    sync = ["pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
+    _run([uv, *sync, lock], target, settings)
     _write_backends(environment, target / "backends")
 
 

@@ -4,11 +4,14 @@ DLAGENT_TEST_CLUSTER names a local cluster that is up already (`dlagent local up
 used and left as it is, which makes a quick loop while a test is being written.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,19 +27,54 @@ from rooms import (
     keep_evidence,
 )
 
+RUN = "DLAGENT_TEST_RUN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All workers of a run (pytest-xdist) share a cluster named after the process that began it."""
+    if not hasattr(config, "workerinput"):
+        os.environ[RUN] = f"test-{os.getpid()}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and "DLAGENT_TEST_CLUSTER" not in os.environ:
+        Cluster(os.environ[RUN]).down()
+
+
+@contextmanager
+def held(lock: Path, kind: int) -> Iterator[None]:
+    with lock.open("a") as file:
+        fcntl.flock(file, kind)
+        yield
+
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def run_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def cluster(run_folder: Path) -> Cluster:
+    """The first worker to ask starts it; pytest_sessionfinish stops it."""
     existing = os.environ.get("DLAGENT_TEST_CLUSTER")
-    cluster = Cluster(existing or f"test-{os.getpid()}")
     if existing:
-        yield cluster
-        return
-    try:
-        cluster.up(operator=True)
-        yield cluster
-    finally:
-        cluster.down()
+        return Cluster(existing)
+    cluster, started = Cluster(os.environ[RUN]), run_folder / "cluster-started"
+    with held(run_folder / "cluster.lock", fcntl.LOCK_EX):
+        if not started.exists():
+            cluster.up(operator=True)
+            started.touch()
+    return cluster
+
+
+@pytest.fixture(autouse=True)
+def alone_if_disruptive(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[None]:
+    """Tests that break what all use (`disruptive`) run while no other worker runs a test."""
+    disruptive = request.node.get_closest_marker("disruptive") is not None
+    with held(run_folder / "tests.lock", fcntl.LOCK_EX if disruptive else fcntl.LOCK_SH):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +98,8 @@ def operator_kubectl(kubeconfig: Path, kubectl_binary: str) -> Kubectl:
 def room(
     request: pytest.FixtureRequest, cluster: Cluster, kubeconfig: Path, kubectl_binary: str
 ) -> Iterator[Room]:
-    namespace = "t-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:50].strip(
-        "-"
-    )
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    namespace = f"{name}-{uuid.uuid4().hex[:6]}"
     kubectl = Kubectl(kubectl_binary, kubeconfig, namespace)
     kubectl("create", "namespace", namespace)
     kubectl.apply(claim(MODELS_CLAIM))

@@ -3,6 +3,8 @@ where it answered before (P7), and leaves no orphans (P3)."""
 
 from pathlib import Path
 
+import pytest
+
 from harness import Agent, KubectlError, eventually, steady_load
 from models import scaling_model, write
 from rooms import OperatorUnderTest, Room, claim
@@ -20,6 +22,7 @@ def ready_agent(room: Room, file: str = "model.onnx", factor: float = 2) -> Agen
     return agent
 
 
+@pytest.mark.disruptive
 def test_the_operator_killed_during_a_build(room: Room, operator: OperatorUnderTest) -> None:
     write(room.models, "model.onnx", scaling_model(2))
     agent = room.agent()
@@ -34,6 +37,7 @@ def test_the_operator_killed_during_a_build(room: Room, operator: OperatorUnderT
     assert builds, "the publication was told of"
 
 
+@pytest.mark.disruptive
 def test_the_operator_killed_during_a_rollout(room: Room, operator: OperatorUnderTest) -> None:
     agent = ready_agent(room, "v1.onnx")
     write(room.models, "v2.onnx", scaling_model(3))
@@ -69,6 +73,7 @@ def test_a_killed_triton_comes_back(room: Room) -> None:
     eventually(lambda: agent.infer([ROW])["y"], lambda y: y == DOUBLED, what="the right answer")
 
 
+@pytest.mark.disruptive
 def test_an_apiserver_that_restarts(room: Room) -> None:
     agent = ready_agent(room, "v1.onnx")
     write(room.models, "v2.onnx", scaling_model(3))
@@ -207,6 +212,7 @@ def test_deletion_during_a_build_leaves_nothing(room: Room) -> None:
     )
 
 
+@pytest.mark.disruptive
 def test_steady_state_writes_nothing(room: Room, operator: OperatorUnderTest) -> None:
     agent = ready_agent(room)
     eventually(lambda: agent.condition("Reconciling"), lambda c: c == {}, what="it settled")

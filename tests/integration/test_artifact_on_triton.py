@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tritonclient import http
-from tritonclient.utils import InferenceServerException
+from tritonclient import http  # type: ignore[import-untyped]  # ships no types
+from tritonclient.utils import (  # type: ignore[import-untyped]
+    InferenceServerException,
+)
 
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Serving, Slo

@@ -71,3 +71,4 @@ class Reason(StrEnum):
     INVALID_PATH = "InvalidPath"
     NO_SPACE = "NoSpace"
     INTERNAL = "Internal"
+    WRITE_REFUSED = "WriteRefused"

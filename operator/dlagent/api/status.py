@@ -70,6 +70,13 @@ class ServingStatus(ApiModel):
     """Where requests go to, in the cluster (the KServe v2 protocol over HTTP)."""
 
 
+class SloStatus(ApiModel):
+    """The promise."""
+
+    promise: Text | None = None
+    """The objective as people say it, such as "99% < 50ms"."""
+
+
 class DLAgentStatus(ApiModel):
     """What the operator saw and did last."""
 
@@ -85,6 +92,8 @@ class DLAgentStatus(ApiModel):
     """The artifact of the current generation."""
     serving: ServingStatus | None = None
     """What serves."""
+    slo: SloStatus | None = None
+    """The promise that is served under."""
     replicas: Count | None = None
     """How many Triton pods there are to be."""
     ready_replicas: Count | None = None

@@ -3,15 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import onnxruntime  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
 from dlagent.build.failure import BuildError
 from dlagent.domain.artifact.summary import FailureReason
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 VERSION: str = onnxruntime.__version__
 
 _ERRORS_ONLY = 3

@@ -220,7 +220,7 @@ def test_of_two_builds_of_a_key_the_first_wins(tmp_path: Path) -> None:
 def test_processes_that_publish_a_key_at_once_publish_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(4)
-    results: multiprocessing.Queue[str] = context.Queue()  # type: ignore[assignment]  # fork's own
+    results: multiprocessing.Queue[str] = context.Queue()
 
     def publish(number: int) -> None:
         barrier.wait()

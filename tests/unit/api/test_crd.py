@@ -91,14 +91,14 @@ def values(schema: Json) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     if schema.get("x-kubernetes-int-or-string"):
         lowest = schema.get("minimum", -(2**31))
-        return st.integers(lowest, 2**31 - 1) | st.from_regex(schema["pattern"], fullmatch=True)
+        return st.integers(lowest, 2**31 - 1) | _matching(schema)
     match schema["type"]:
         case "boolean":
             return st.booleans()
         case "integer":
             return st.integers(schema["minimum"], schema["maximum"])
         case "string" if "pattern" in schema:
-            return st.from_regex(schema["pattern"], fullmatch=True)
+            return _matching(schema)
         case "string":
             return st.text(
                 st.characters(exclude_categories=["Cs"]),
@@ -116,6 +116,12 @@ def values(schema: Json) -> st.SearchStrategy[Any]:
                 st.text(max_size=5), values(schema["additionalProperties"]), max_size=2
             )
     return _objects(schema)
+
+
+def _matching(schema: Json) -> st.SearchStrategy[str]:
+    longest: int = schema["maxLength"]
+    pattern: str = schema["pattern"]
+    return st.from_regex(pattern, fullmatch=True).filter(lambda text: len(text) <= longest)
 
 
 def _objects(schema: Json) -> st.SearchStrategy[Any]:

@@ -17,15 +17,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from dlagent.build import exported_program
 from dlagent.build.failure import BuildError
 from dlagent.build.runtime import Session
 
-torch = pytest.importorskip("torch")
 
-
-class Net(torch.nn.Module):  # type: ignore[misc]  # torch is imported only if it is there
+class Net(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers = torch.nn.Sequential(

@@ -55,7 +55,7 @@ def test_the_golden_output_is_that_of_the_published_model(workshop: Any, double:
     session = Session(workshop.model_bytes(summary.key))
     feed = {t.name: golden_input(check.seed, t) for t in check.inputs}
     assert compare(check, session.run(feed)) is None
-    assert "value 0" in str(compare(check, {"y": session.run(feed)["y"] + 0.1}))
+    assert "value 0" in str(compare(check, {"y": np.add(session.run(feed)["y"], np.float32(0.1))}))
 
 
 def test_perceive_and_act_are_part_of_the_model(workshop: Any, double: Make) -> None:

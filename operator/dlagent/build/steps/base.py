@@ -6,7 +6,7 @@ the values have one in front.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from dlagent.build.failure import BuildError
 from dlagent.domain.artifact.selfcheck import NUMPY_TYPES
 from dlagent.domain.artifact.summary import FailureReason
 
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 class GraphWriter:

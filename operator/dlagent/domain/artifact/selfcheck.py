@@ -52,7 +52,7 @@ class SelfCheck(ApiModel):
     absolute_tolerance: float
 
 
-def golden_input(seed: str, tensor: Tensor) -> NDArray[np.generic]:
+def golden_input(seed: str, tensor: Tensor) -> NDArray[Any]:
     """The same values for the same seed, name, type and shape, on every machine and version.
 
     Floats are uniform in [0, 1). 8-bit integers use all non-negative values, as pixels do; wider
@@ -73,12 +73,12 @@ def golden_input(seed: str, tensor: Tensor) -> NDArray[np.generic]:
     return values.reshape(tensor.shape)
 
 
-def head_of(values: NDArray[np.generic], length: int = HEAD_LENGTH) -> list[float]:
+def head_of(values: NDArray[Any], length: int = HEAD_LENGTH) -> list[float]:
     """The first values as plain numbers, shortened to what single precision can tell apart."""
     return [float(f"{float(value):.9g}") for value in values.reshape(-1)[:length]]
 
 
-def compare(check: SelfCheck, outputs: Mapping[str, NDArray[np.generic]]) -> str | None:
+def compare(check: SelfCheck, outputs: Mapping[str, NDArray[Any]]) -> str | None:
     """None where the outputs are the golden ones, else what differs, for a person to read."""
     for expected in check.outputs:
         if expected.name not in outputs:
@@ -89,9 +89,7 @@ def compare(check: SelfCheck, outputs: Mapping[str, NDArray[np.generic]]) -> str
     return None
 
 
-def _difference(
-    check: SelfCheck, expected: ExpectedOutput, seen: NDArray[np.generic]
-) -> str | None:
+def _difference(check: SelfCheck, expected: ExpectedOutput, seen: NDArray[Any]) -> str | None:
     if list(seen.shape) != expected.shape:
         return f"shape {list(seen.shape)} instead of {expected.shape}"
     exact = NUMPY_TYPES[expected.data_type].kind != "f"
@@ -111,5 +109,5 @@ def _allowed(check: SelfCheck, wanted: float) -> float:
     return check.absolute_tolerance + check.relative_tolerance * abs(wanted)
 
 
-def _numbers(values: NDArray[np.generic]) -> Sequence[float]:
+def _numbers(values: NDArray[Any]) -> Sequence[float]:
     return [float(value) for value in values]

@@ -7,7 +7,14 @@ from datetime import datetime
 
 from dlagent.api import names
 from dlagent.api.conditions import ConditionType, Reason
-from dlagent.api.status import ArtifactStatus, DLAgentStatus, ServingStatus, SourceStatus
+from dlagent.api.status import (
+    ArtifactStatus,
+    DLAgentStatus,
+    ServingStatus,
+    SloStatus,
+    SourceStatus,
+)
+from dlagent.api.types import Slo
 from dlagent.domain.build.decision import BuildDecision
 from dlagent.domain.rollout.decision import RolloutDecision, Stage
 from dlagent.domain.rollout.revision import wanted_replicas
@@ -15,7 +22,6 @@ from dlagent.domain.rollout.seen import Seen
 from dlagent.domain.status.conditions import Finding, carry_over, finding_of
 from dlagent.domain.status.model import find_condition
 
-WRITE_REFUSED = "WriteRefused"
 _PAUSED = "spec.paused is true: nothing is built or rolled out until it is false."
 _NOTHING_SERVES = Finding(
     ConditionType.AVAILABLE, False, Reason.NO_REPLICAS, "No revision serves yet."
@@ -41,6 +47,7 @@ def decide_status(
         source=_source(seen, build),
         artifact=_artifact(seen, build),
         serving=_serving(seen, rollout),
+        slo=SloStatus(promise=_promise(agent.spec.slo)),
         replicas=deployment.replicas if deployment is not None else 0,
         ready_replicas=len(deployment.ready_pods) if deployment is not None else 0,
         selector=f"{names.COMPONENT_LABEL}=serving,{names.NAME_LABEL}={agent.name}",
@@ -66,10 +73,10 @@ def refused_status(
     artifact = (
         finding_of(known)
         if known is not None
-        else Finding(ConditionType.ARTIFACT_READY, False, WRITE_REFUSED, message)
+        else Finding(ConditionType.ARTIFACT_READY, False, Reason.WRITE_REFUSED, message)
     )
     generation = planned.observed_generation or 0
-    stopped = _stopped(before, artifact, generation, WRITE_REFUSED, message, now)
+    stopped = _stopped(before, artifact, generation, Reason.WRITE_REFUSED, message, now)
     return stopped.model_copy(update={"source": planned.source, "artifact": planned.artifact})
 
 
@@ -207,3 +214,8 @@ def _serving(seen: Seen, rollout: RolloutDecision) -> ServingStatus | None:
         rejected_revision=rollout.rejected,
         url=f"http://{agent.name}.{agent.namespace}.svc:8000" if served else None,
     )
+
+
+def _promise(slo: Slo) -> str:
+    latency = slo.latency
+    return f"{latency.objective_percent}% < {latency.threshold_milliseconds}ms"
