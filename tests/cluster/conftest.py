@@ -69,6 +69,11 @@ def cluster(run_folder: Path) -> Cluster:
     return cluster
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Disruptive tests last, so that they hold up no other."""
+    items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+
+
 @pytest.fixture(autouse=True)
 def alone_if_disruptive(request: pytest.FixtureRequest, run_folder: Path) -> Iterator[None]:
     """Tests that break what all use (`disruptive`) run while no other worker runs a test."""

@@ -6,6 +6,7 @@ Needs no operator: `bare_apiserver` is enough.
 import copy
 import json
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -355,15 +356,16 @@ def agent(name: str, spec: Json) -> Json:
 @pytest.fixture(scope="module")
 def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
     binary = Path(sys.executable).with_name("kubectl")
-    kubectl = Kubectl(str(binary), kubeconfig, "admission")
+    namespace = f"admission-{uuid.uuid4().hex[:6]}"  # each worker its own
+    kubectl = Kubectl(str(binary), kubeconfig, namespace)
     if "dlagents.dlagent.io" not in kubectl("get", "crds", "-o", "name"):
         kubectl("apply", "--server-side", "-f", str(CRD))
     kubectl("wait", "--for=condition=Established", "crd/dlagents.dlagent.io")
-    kubectl("create", "namespace", "admission")
+    kubectl("create", "namespace", namespace)
     # kubectl finds a new resource only once discovery has it.
     eventually(lambda: kubectl("get", "dlagents") is not None, what="the apiserver serves dlagents")
     yield kubectl
-    kubectl("delete", "namespace", "admission", "--wait=false")
+    kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def refusal(kubectl: Kubectl, manifest: Json) -> str:

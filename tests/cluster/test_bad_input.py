@@ -82,7 +82,9 @@ def an_image_that_is_not_found(room: Room) -> Json:
 
 def a_build_without_enough_memory(room: Room) -> Json:
     write(room.models, "model.onnx", scaling_model(2))
-    return room.spec(build={"resources": {"limits": {"memory": "48Mi"}}})
+    return room.spec(
+        build={"resources": {"requests": {"memory": "8Mi"}, "limits": {"memory": "16Mi"}}}
+    )
 
 
 def a_build_that_takes_too_long(room: Room) -> Json:
