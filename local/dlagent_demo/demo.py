@@ -191,10 +191,11 @@ def _judge(result: Rollout, screen: Screen) -> None:
 def _what_next(place: Place, screen: Screen) -> None:
     screen.console.print("\n[bold]It stays up. What to try next:[/bold]")
     for text in (
+        "export PATH=$PWD/.venv/bin:$PATH",
         place.shell,
         f"kubectl get dlagents -n {NAMESPACE} -o wide",
         f"kubectl describe dlagent {AGENT} -n {NAMESPACE}",
-        "python -m examples.fashion_mnist.picture 7 > boot.png",
+        "python -m examples.fashion_mnist.picture 0 > boot.png",
         f"dlagent infer {AGENT} boot.png -n {NAMESPACE}",
         "make demo-down",
     ):
