@@ -48,6 +48,7 @@ class Cluster:
             )
         except ConflictError:
             return
+        log.info("created %s %s", info.kind, obj["metadata"]["name"])
         self._written(info.kind, stored)
 
     async def apply_status(self, obj: Object) -> Object:
@@ -82,9 +83,11 @@ class Cluster:
             await self._api.request("delete", info, info.path(namespace, name), body=options)
         except (MissingError, ConflictError):  # a conflict: the name is another object's by now
             return
+        log.info("deleted %s %s", kind, name)
 
     async def emit(self, agent: Object, type_: str, reason: str, message: str) -> None:
         """Record an Event about the DLAgent. Raises nothing: an event is never worth a failure."""
+        log.info("%s: %s", reason, message)
         try:
             await self._events.emit(agent, type_, reason, message)
         except ClusterError as error:
@@ -112,6 +115,8 @@ class Cluster:
             body=obj,
             content_type=APPLY,
         )
+        if sub is None:
+            log.info("applied %s %s", info.kind, name)
         self._written(info.kind, stored)
         return stored
 
