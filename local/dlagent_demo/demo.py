@@ -78,9 +78,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _place(arguments: argparse.Namespace) -> Place:
-    if arguments.kubeconfig or os.environ.get("KUBECONFIG"):
-        return OwnPlace(arguments.kubeconfig, arguments.copier_image)
-    return LocalPlace()
+    local = LocalPlace()
+    named = arguments.kubeconfig or os.environ.get("KUBECONFIG")
+    # What the demo itself told to export names no cluster of the user's own.
+    if not named or Path(named) == local.kubeconfig:
+        return local
+    return OwnPlace(arguments.kubeconfig, arguments.copier_image)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

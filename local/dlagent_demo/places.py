@@ -69,14 +69,15 @@ class LocalPlace:
         from dlagent_local.cluster import Cluster
 
         self._cluster = Cluster(CLUSTER_NAME)
+        self.kubeconfig = self._cluster.kubeconfig
 
     @property
     def kube(self) -> Kube:
-        return Kube(self._cluster.kubeconfig, NAMESPACE)
+        return Kube(self.kubeconfig, NAMESPACE)
 
     @property
     def shell(self) -> str:
-        return f"export KUBECONFIG={self._cluster.kubeconfig}"
+        return f"export KUBECONFIG={self.kubeconfig}"
 
     def up(self, screen: Screen) -> None:
         self._cluster.up(_Lines(screen))

@@ -8,11 +8,11 @@ command.
 import importlib
 import os
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import typer
 
+from dlagent import __version__
 from dlagent.cli.errors import CliError
 
 _DELEGATED = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -84,10 +84,7 @@ def local(context: typer.Context) -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    try:
-        typer.echo(f"dlagent {metadata.version('dlagent')}")
-    except metadata.PackageNotFoundError:
-        typer.echo("dlagent (not installed: run from its source folder)")
+    typer.echo(f"dlagent {__version__}")
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ class BuilderSettings(SettingsModel):
 
     image: NonEmpty
     image_pull_policy: PullPolicy = "IfNotPresent"
-    max_source_bytes: PositiveInt = 8 * 1024**3
+    max_source_bytes: PositiveInt = 2 * 1024**3  # ONNX in one file holds no more
     resources: Resources = Resources(
         requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "8Gi"}
     )
