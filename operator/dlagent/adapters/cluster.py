@@ -18,7 +18,8 @@ from dlagent.domain.status.errors import ClusterError
 
 log = logging.getLogger(__name__)
 
-LOG_BYTES = 8192
+LOG_LINES = 20
+LOG_BYTES = 65536  # counted from the first of these lines: too few would cut the last one off
 EVENT_BYTES = 1024
 EVENT_GAP = timedelta(minutes=1)
 EVENTS_REMEMBERED = 4096
@@ -93,17 +94,17 @@ class Cluster:
         except ClusterError as error:
             log.warning("event %s not recorded: %s", reason, error)
 
-    async def last_line(self, namespace: str, pod: str) -> str | None:
-        """The last line that a pod of one container wrote; None where it cannot be read."""
+    async def last_lines(self, namespace: str, pod: str) -> list[str]:
+        """The last lines that a pod of one container wrote; none where it cannot be read."""
         info = BY_KIND["Pod"]
-        query = {"tailLines": "1", "limitBytes": str(LOG_BYTES)}
+        query = {"tailLines": str(LOG_LINES), "limitBytes": str(LOG_BYTES)}
         try:
             content = await self._api.request(
                 "logs", info, info.path(namespace, pod, "log"), query=query
             )
         except ClusterError:
-            return None
-        return content.decode("utf-8", "replace").strip() or None
+            return []
+        return content.decode("utf-8", "replace").splitlines()
 
     async def _apply(self, obj: Object, manager: str, sub: str | None = None) -> Object:
         info, namespace, name = _address(obj)

@@ -7,6 +7,7 @@ is there.
 import asyncio
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -152,8 +153,7 @@ class Gatherer:
         pods = observe.pods(self._reader.list("Pod", agent.namespace, labels))
         progress = None
         if build == agent.build_id and pods and pods[-1].running:
-            line = await self._logs.last_line(agent.namespace, pods[-1].name)
-            progress = stage_of(line or "")
+            progress = stage_of(await self._logs.last_lines(agent.namespace, pods[-1].name))
         job = observe.job(obj, pods, progress, awaited=False)
         return replace(job, awaited=job.succeeded and self._is_awaited(agent, job))
 
@@ -215,8 +215,12 @@ class Gatherer:
             return Check(pod.name, unreachable=True)
 
 
-def stage_of(line: str) -> str | None:
-    """What a build says that it is doing; None for a line that is none of its reports."""
+def stage_of(lines: Sequence[str]) -> str | None:
+    """What a build last said that it is doing, among what libraries print; None where nothing."""
+    return next((stage for line in reversed(lines) if (stage := _reported(line))), None)
+
+
+def _reported(line: str) -> str | None:
     try:
         report = json.loads(line)
     except ValueError:

@@ -73,8 +73,8 @@ class ClusterWriter(Protocol):
 class BuildLogs(Protocol):
     """Output of build pods."""
 
-    async def last_line(self, namespace: str, pod: str) -> str | None:
-        """The last line the pod has written; None where there is none or it cannot be read."""
+    async def last_lines(self, namespace: str, pod: str) -> list[str]:
+        """The last lines the pod has written; none where there are none or they are unreadable."""
         ...
 
 

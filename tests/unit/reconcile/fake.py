@@ -25,6 +25,7 @@ from dlagent.reconcile.routing import keys_for
 from dlagent.runtime.settings import Settings, parse_settings
 
 Objects = list[Object]
+Lines = list[str]
 NAMESPACE = "vision"
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 SETTINGS = parse_settings(
@@ -153,8 +154,9 @@ class FakeCluster:
     async def emit(self, agent: Object, type_: str, reason: str, message: str) -> None:
         self.events.append((agent["metadata"]["name"], reason))
 
-    async def last_line(self, namespace: str, pod: str) -> str | None:
-        return json.dumps({"stage": "export", "message": "exporting to ONNX", "step": 3, "of": 7})
+    async def last_lines(self, namespace: str, pod: str) -> Lines:
+        report = {"stage": "export", "message": "exporting to ONNX", "step": 3, "of": 7}
+        return [json.dumps(report), "UserWarning: a library has something to say", "  warn(text)"]
 
     async def self_check(self, pod_ip: str, agent: str, check: SelfCheck) -> str | None:
         for obj in self.objects.values():

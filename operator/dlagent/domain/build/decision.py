@@ -217,10 +217,16 @@ def _running(job: Job) -> BuildDecision:
     trouble = build_trouble(job)
     if trouble is not None:
         return BuildDecision(trouble.reason, trouble.message, requeue_after=PROGRESS_SECONDS)
-    runs = any(pod.running for pod in job.pods[-1:])
-    unknown = "The build runs." if runs else "The build is starting."
-    message = f"Building: {job.progress}." if job.progress else unknown
-    return BuildDecision(Reason.BUILDING, message, requeue_after=PROGRESS_SECONDS)
+    return BuildDecision(Reason.BUILDING, _progress(job), requeue_after=PROGRESS_SECONDS)
+
+
+def _progress(job: Job) -> str:
+    newest = job.pods[-1:]
+    if any(container.exit_code == 0 for pod in newest for container in pod.containers):
+        return "The build ended; its result is being recorded."
+    if job.progress is not None:
+        return f"Building: {job.progress}."
+    return "The build runs." if any(pod.running for pod in newest) else "The build is starting."
 
 
 def _delete_job(job: Job, why: str) -> Delete:

@@ -288,3 +288,11 @@ def test_an_artifact_that_serves_is_known_whatever_the_service_says() -> None:
     situation = seen(status=serving("x"), records=(RECORD,))
     assert AGENT == situation.agent
     assert decide_build(situation, NOW).artifact is not None
+
+
+def test_a_build_that_ended_well_is_not_said_to_be_starting() -> None:
+    pod = Pod("p", containers=(Container("build", exit_code=0),))
+
+    decision = decide_build(seen(jobs=(job(pods=(pod,)),)), NOW)
+
+    assert "The build ended; its result is being recorded." == decision.message
