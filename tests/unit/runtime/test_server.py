@@ -56,3 +56,4 @@ def test_metrics_are_named_by_the_conventions() -> None:
         "process_resident_memory_bytes",
     ):
         assert line in text
+    assert "_created" not in text
