@@ -1,6 +1,7 @@
 """The published artifact on the real Triton: its config is accepted, its golden answer comes back.
 
-Triton runs here by itself, without a cluster, from the environment that the launcher installs.
+Triton runs here by itself, without a cluster, from the environment that the launcher installs;
+where it is missing, it is installed first.
 """
 
 import socket
@@ -24,6 +25,7 @@ from dlagent.domain.artifact.selfcheck import NUMPY_TYPES, compare, golden_input
 from dlagent.domain.artifact.triton_config import render_config, serving_plan
 from dlagent.load.__main__ import main as load
 from dlagent_local import recipes
+from dlagent_local.cache import ensure
 from dlagent_local.images import TRITON, Python, images
 from dlagent_local.paths import cache_folder
 
@@ -63,9 +65,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Path
 
 @pytest.fixture(scope="module")
 def triton(loaded: Path) -> Iterator[http.InferenceServerClient]:
-    environment = recipes.triton().path(cache_folder())
-    if not environment.is_dir():
-        pytest.skip("the Triton environment is not installed: `dlagent local up` does it")
+    environment = ensure(recipes.triton(), cache_folder(), lambda _message, _done: None)
     port = free_port()
     log = loaded.parent / "triton.log"
     with log.open("w") as out:
