@@ -464,8 +464,8 @@ def test_get_shows_what_a_person_asks_for(kubectl: Kubectl) -> None:
     )
 
     header, row = kubectl("get", "dla", "columns").splitlines()
-    assert ["NAME", "READY", "REASON", "ARTIFACT", "PRECISION", "REPLICAS"] == header.split()[:6]
-    assert ["columns", "True", "Serving", "Built", "FP32", "1", "50"] == row.split()[:7]
+    assert "NAME READY REASON ARTIFACT PRECISION REPLICAS SLO AGE" == " ".join(header.split())
+    assert "columns True Serving Built FP32 1 99% < 50ms" == " ".join(row.split()[:9])
     wide = kubectl("get", "dla", "columns", "-o", "wide")
     assert "http://columns.admission.svc:8000" in wide
     assert "ONNXRuntime" in wide
@@ -503,6 +503,7 @@ STATUS: Json = {
         "rejectedRevision": "fedcba9876543210",
         "url": "http://columns.admission.svc:8000",
     },
+    "slo": {"promise": "99% < 50ms"},
     "replicas": 1,
     "readyReplicas": 1,
     "selector": "app.kubernetes.io/component=serving,dlagent.io/name=columns",
