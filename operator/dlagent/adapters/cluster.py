@@ -39,6 +39,14 @@ class Cluster:
         """Server-side apply, forced, as manager dlagent-operator."""
         return await self._apply(obj, FIELD_MANAGER)
 
+    async def read(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as it is now, past the cache, which has only what carries our labels."""
+        info = BY_KIND[kind]
+        try:
+            return await self._api.json("get", info, info.path(namespace, name))
+        except MissingError:
+            return None
+
     async def create(self, obj: Object) -> None:
         """Create it, as manager dlagent-operator; what has the name already is left as it is."""
         info, namespace, _ = _address(obj)

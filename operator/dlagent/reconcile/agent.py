@@ -6,7 +6,7 @@ from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND
 from dlagent.domain.rollout.decide import decide
 from dlagent.domain.status.decision import refused_status, unusable_status
-from dlagent.domain.status.errors import ClusterError
+from dlagent.domain.status.errors import ClusterError, NameTakenError
 from dlagent.domain.status.events import decide_events
 from dlagent.domain.status.model import parse_status
 from dlagent.reconcile import observe
@@ -95,8 +95,9 @@ class AgentReconciler:
         except ClusterError as error:
             if error.status not in _REFUSALS:
                 raise
-            log.warning("the apiserver refused a write: %s", error)
-            said = f"The apiserver refused: {error}"
+            log.warning("a write was refused: %s", error)
+            taken = isinstance(error, NameTakenError)
+            said = str(error) if taken else f"The apiserver refused: {error}"
             await self._say(obj, refused_status(seen.status, plan.status, said, now))
             return _REFUSED_SECONDS
         return plan.requeue_after

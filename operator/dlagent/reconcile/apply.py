@@ -23,6 +23,7 @@ from dlagent.domain.rollout.plan import (
     WriteRecord,
 )
 from dlagent.domain.rollout.seen import Agent
+from dlagent.domain.status.errors import NameTakenError
 from dlagent.domain.status.model import parse_status, status_json
 from dlagent.manifests import build, network, store
 from dlagent.manifests.common import Owner
@@ -136,6 +137,7 @@ class Applier:
         live = self._reader.get("Deployment", agent.namespace, name)
         wanted = self._render(agent, action)
         if live is None:
+            await self._refuse_foreign(agent, wanted, live)
             await self._ensure_claim(agent)
             created = await self._writer.apply(wanted)
             uid = created["metadata"]["uid"]
@@ -165,10 +167,23 @@ class Applier:
         live = self._reader.get(kind, agent.namespace, name)
         if live is not None and (contains(live, wanted) or self._was_applied(agent, live, wanted)):
             return
+        if "ownerReferences" in wanted["metadata"]:
+            await self._refuse_foreign(agent, wanted, live)
         stored = await self._writer.apply(wanted)
         version = str(stored["metadata"].get("resourceVersion"))
         remembered = self._applied.setdefault(Key(agent.namespace, agent.name), {})
         remembered[kind, name] = (_digest(wanted), version)
+
+    async def _refuse_foreign(self, agent: Agent, wanted: Object, live: Object | None) -> None:
+        """Applies are forced: never over what only has the same name, such as account "default".
+
+        Raises:
+            NameTakenError: there is such an object, which stays as it is.
+        """
+        kind, name = wanted["kind"], wanted["metadata"]["name"]
+        found = live or await self._writer.read(kind, agent.namespace, name)
+        if found is not None and not observe.is_agents(found, agent.name):
+            raise NameTakenError(kind, name)
 
     def _was_applied(self, agent: Agent, live: Object, wanted: Object) -> bool:
         remembered = self._applied.get(Key(agent.namespace, agent.name), {})

@@ -32,6 +32,22 @@ def belongs_to(obj: Object, uid: str) -> bool:
     return not found or uid in found
 
 
+def is_agents(obj: Object, agent: str) -> bool:
+    """The operator made it for the agent of that name, be it an earlier one of the name.
+
+    By its owner; where somebody took that away by its label, or, where it was read past the cache,
+    by who wrote its fields. Whatever else has the name by chance is not the operator's to change.
+    """
+    metadata = obj["metadata"]
+    references = metadata.get("ownerReferences") or []
+    named = [ref.get("name") for ref in references if ref.get("kind") == KIND]
+    if named:
+        return agent in named
+    labelled = (metadata.get("labels") or {}).get(names.NAME_LABEL) == agent
+    fields = metadata.get("managedFields") or []
+    return labelled or any(item.get("manager") == names.FIELD_MANAGER for item in fields)
+
+
 def annotation(obj: Object, name: str) -> str | None:
     value = (obj["metadata"].get("annotations") or {}).get(name)
     return str(value) if value is not None else None

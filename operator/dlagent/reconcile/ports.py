@@ -38,6 +38,10 @@ class ClusterWriter(Protocol):
         """Server-side apply, forced, as manager dlagent-operator."""
         ...
 
+    async def read(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as it is now, past the cache, which has only what carries our labels."""
+        ...
+
     async def create(self, obj: Object) -> None:
         """Create it, as manager dlagent-operator; what has the name already is left as it is."""
         ...

@@ -125,6 +125,9 @@ class FakeCluster:
 
     # --- writer ---
 
+    async def read(self, kind: str, namespace: str, name: str) -> Object | None:
+        return self.get(kind, namespace, name)
+
     async def apply(self, obj: Object) -> Object:
         return self._write(f"apply {obj['kind']}", lambda: self._merge(obj))
 

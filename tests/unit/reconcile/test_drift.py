@@ -1,5 +1,6 @@
 """What others change is put right; what cannot be done is said and leaves alone what serves."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -131,3 +132,26 @@ async def test_an_object_that_a_webhook_changes_is_not_written_for_ever(
     for _ in range(3):
         await operator.visit_all()
     assert ["apply"] == cluster.requests
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "NetworkPolicy", "Service"])
+async def test_what_only_has_the_agents_name_is_never_written(
+    cluster: FakeCluster, operator: Operator, kind: str
+) -> None:
+    foreign = cluster.put({"kind": kind, "metadata": {"name": "default"}, "theirs": True})
+    before = copy.deepcopy(foreign)
+    cluster.put(agent_object("default"))
+    await operator.settle()
+    assert before == cluster.objects[kind, NAMESPACE, "default"]
+    assert ("False", "WriteRefused") == told(cluster, "Ready", "default")
+    cluster.remove(kind, "default")
+    await operator.settle()
+    assert ("True", "Serving") == told(cluster, "Ready", "default")
+
+
+async def test_two_agents_do_not_fight_for_a_name(cluster: FakeCluster, operator: Operator) -> None:
+    await served(cluster, operator)
+    cluster.put(agent_object("shoes-pods"))  # shoes has a Service of this name
+    await operator.settle()
+    assert ("True", "Serving") == told(cluster, "Ready")
+    assert ("False", "WriteRefused") == told(cluster, "Ready", "shoes-pods")

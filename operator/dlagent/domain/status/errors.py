@@ -18,5 +18,16 @@ class ClusterError(Exception):
         return self.status == 409
 
 
+class NameTakenError(ClusterError):
+    """An object that the agent needs has the name of one that is not the agent's."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(
+            422,
+            f"{kind} {name} of this namespace is not this agent's, and the agent needs one of that"
+            " name. Give the agent another name, or delete what has it.",
+        )
+
+
 class PodUnreachable(Exception):
     """A serving pod gave no answer, so that nothing is known about it yet."""
