@@ -2,9 +2,12 @@
 
 import logging
 
+from dlagent.api.conditions import Reason
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND
 from dlagent.domain.rollout.decide import decide
+from dlagent.domain.rollout.plan import Plan
+from dlagent.domain.rollout.seen import Agent
 from dlagent.domain.status.decision import refused_status, unusable_status
 from dlagent.domain.status.errors import ClusterError, NameTakenError
 from dlagent.domain.status.events import decide_events
@@ -100,6 +103,18 @@ class AgentReconciler:
             said = str(error) if taken else f"The apiserver refused: {error}"
             await self._say(obj, refused_status(seen.status, plan.status, said, now))
             return _REFUSED_SECONDS
+        return await self._clear(obj, agent, plan)
+
+    async def _clear(self, obj: Object, agent: Agent, plan: Plan) -> float | None:
+        try:
+            await self._applier.clear(agent, plan)
+        except ClusterError as error:
+            if error.status not in _REFUSALS:
+                raise
+            # No condition: the plan's status stands, and the two would replace each other for ever.
+            said = f"The apiserver refused a deletion: {error}"
+            await self._writer.emit(obj, "Warning", Reason.WRITE_REFUSED, said)
+            return min(_REFUSED_SECONDS, plan.requeue_after or _REFUSED_SECONDS)
         return plan.requeue_after
 
     async def _say(self, obj: Object, status: DLAgentStatus) -> None:

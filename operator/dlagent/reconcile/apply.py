@@ -47,7 +47,7 @@ class Applier:
         self._applied: dict[Key, dict[tuple[str, str], tuple[str, str]]] = {}
 
     async def carry_out(self, obj: Object, agent: Agent, plan: Plan) -> None:
-        """Write what the plan wants.
+        """Write what the plan wants, but for its deletions.
 
         Raises:
             ClusterError: a request failed; nothing after it was tried.
@@ -57,6 +57,9 @@ class Applier:
         if await self.write_status(obj, plan.status):
             for event in plan.events:
                 await self._writer.emit(obj, event.type, event.reason, event.message)
+
+    async def clear(self, agent: Agent, plan: Plan) -> None:
+        """Remove what the plan does not want any more; after `carry_out`. Raises as that does."""
         for deletion in plan.deletions:
             await self._writer.delete(deletion.kind, agent.namespace, deletion.name, deletion.uid)
 

@@ -155,3 +155,24 @@ async def test_two_agents_do_not_fight_for_a_name(cluster: FakeCluster, operator
     await operator.settle()
     assert ("True", "Serving") == told(cluster, "Ready")
     assert ("False", "WriteRefused") == told(cluster, "Ready", "shoes-pods")
+
+
+async def test_a_refused_deletion_is_told_and_the_status_comes_to_rest(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    def refuse(when: str, number: int) -> None:
+        if when == "before" and cluster.requests[number] == "delete Deployment":
+            raise ClusterError(403, "a policy forbids it")
+
+    await served(cluster, operator)
+    cluster.on_write = refuse
+    cluster.edit(serving={"maxBatchSize": 4})
+    for _ in range(10):
+        await operator.visit_all()
+        cluster.step()
+    cluster.requests.clear()
+    for _ in range(3):
+        await operator.visit_all()
+    assert ["delete Deployment"] * 3 == cluster.requests
+    assert ("shoes", "WriteRefused") in cluster.events
+    assert ("True", "Serving") == told(cluster, "Ready")
