@@ -368,6 +368,28 @@ async def test_deletion_leaves_the_store_and_nothing_else(
     }
 
 
+async def test_pods_of_a_deleted_agent_do_not_make_its_successor_ready(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    await served(cluster, operator)
+    left = cluster.of_kind("Pod")
+    cluster.remove("DLAgent", "shoes")
+    for _ in range(3):
+        cluster.step()
+    for pod in left:
+        cluster.put(pod)  # they go after their Deployment, and are ready until then
+    cluster.broken = lambda _deployment: True
+    cluster.put(agent_object())
+    for _ in range(5):
+        await operator.visit_all()
+        cluster.step()
+        for pod in left:
+            cluster.put(pod)
+    ready = told(cluster, "Ready")
+    assert ready is not None
+    assert "False" == ready[0]
+
+
 async def test_an_agent_that_is_gone_or_going_gets_no_visit(
     cluster: FakeCluster, operator: Operator
 ) -> None:

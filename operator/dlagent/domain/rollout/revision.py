@@ -17,6 +17,8 @@ def revision_id(artifact: Artifact, agent: Agent) -> str:
     # The threshold only counts where it decides something: the batch size (see serving_plan).
     threshold = agent.spec.slo.latency.threshold_milliseconds
     inputs = {
+        # Pods of an earlier agent of the name may be up for a while: they are not this one's.
+        "agent": agent.uid,
         "artifact": artifact.key,
         "serving": serving.model_dump(mode="json", by_alias=True, exclude_none=True),
         "threshold": threshold if serving.max_batch_size is None else None,

@@ -401,3 +401,7 @@ def test_no_situation_breaks_the_decision_and_all_conditions_are_there(situation
     assert not {"Reconciling", "Stalled"} <= set(types)
     assert all(isinstance(item, Delete) for item in plan.deletions)
     assert 3 == plan.status.observed_generation
+
+
+def test_an_agent_made_anew_has_revisions_of_its_own() -> None:
+    assert TARGET != revision_id(artifact(), replace(agent(), uid="another"))
