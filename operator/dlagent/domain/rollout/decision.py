@@ -24,6 +24,7 @@ from dlagent.domain.status.model import find_condition, rejected_revision, servi
 from dlagent.domain.status.trouble import Trouble, first_trouble
 
 _CHECK_AGAIN_SECONDS = 1.0  # a pod that is ready but gave no answer
+_CLOCKS_DIFFER = timedelta(seconds=5)  # those of apiservers, which date what they create
 _FAILED_CHECK_SECONDS = 30.0  # the first revision, which is never given up
 
 
@@ -68,9 +69,19 @@ def to_check(seen: Seen, artifact: Artifact) -> tuple[Pod, ...]:
     if seen.agent.spec.paused or target == serving or _is_rejected(seen, target, serving):
         return ()
     deployment = seen.deployment(target)
-    if deployment is None or len(deployment.ready_pods) < wanted_replicas(seen.agent):
+    if deployment is None or deployment.deleting:
         return ()
-    return deployment.ready_pods
+    pods = _own_ready(deployment)
+    return pods if len(pods) >= wanted_replicas(seen.agent) else ()
+
+
+def _own_ready(deployment: Deployment) -> tuple[Pod, ...]:
+    """Ready pods, but for those that a Deployment of the same name left and that soon go.
+
+    A spec that goes from A to B and back may find them still up: they must prove nothing.
+    """
+    oldest = deployment.created - _CLOCKS_DIFFER
+    return tuple(p for p in deployment.ready_pods if p.created is None or p.created >= oldest)
 
 
 def _is_rejected(seen: Seen, target: str, serving: str | None) -> bool:
@@ -176,8 +187,8 @@ def _coming(
 
 def _proved(seen: Seen, deployment: Deployment) -> bool:
     passed = {check.pod for check in seen.checks if check.passed}
-    ready = {pod.name for pod in deployment.ready_pods}
-    return len(ready) >= wanted_replicas(seen.agent) and ready <= passed
+    ready = {pod.name for pod in _own_ready(deployment)}
+    return not deployment.deleting and len(ready) >= wanted_replicas(seen.agent) and ready <= passed
 
 
 def _seconds_left(seen: Seen, deployment: Deployment | None, now: datetime) -> float | None:

@@ -405,3 +405,26 @@ def test_no_situation_breaks_the_decision_and_all_conditions_are_there(situation
 
 def test_an_agent_made_anew_has_revisions_of_its_own() -> None:
     assert TARGET != revision_id(artifact(), replace(agent(), uid="another"))
+
+
+def left_behind(age: timedelta, deleting: bool = False) -> Seen:
+    """The spec went from the target to another revision and back; a pod is ready."""
+    made = NOW - timedelta(seconds=1)
+    pod = Pod("left", ip="10.0.0.1", ready=True, created=made - age)
+    target = deployment(TARGET, created=made, pods=(pod,), deleting=deleting)
+    return known(target, deployment(OLD), selected=OLD, checks=(Check("left"),))
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [left_behind(timedelta(minutes=1)), left_behind(timedelta(0), deleting=True)],
+    ids=["of an earlier Deployment of the name", "of one that is being removed"],
+)
+def test_a_pod_that_is_about_to_go_proves_nothing(situation: Seen) -> None:
+    assert None is pods_to_check(situation, NOW)
+    assert Stage.COMING is decided(situation).stage
+    assert OLD == decided(situation).serving
+
+
+def test_apiservers_clocks_may_differ_a_little() -> None:
+    assert Stage.SERVES is decided(left_behind(timedelta(seconds=3))).stage
