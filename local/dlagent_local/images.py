@@ -20,6 +20,7 @@ PROMETHEUS = "dlagent.local/prometheus:3"
 USER = "65532"
 _OPERATOR_SOURCE = "/opt/dlagent/operator"
 _OPERATOR_PROGRAMS = "/opt/dlagent/bin"
+_ENVIRONMENT = "/opt/dlagent/environment"
 _PROGRAMS = Path(__file__).parent / "bin"
 _TRITON = "/opt/triton"
 _PROMETHEUS = "/opt/prometheus"
@@ -62,17 +63,13 @@ class Python:
     def running(cls) -> Python:
         return cls(Path(sys.prefix), Path(sys.base_prefix))
 
-    def folders(self) -> dict[str, Path]:
-        """Both under their own paths, since a venv names its Python by an absolute path.
+    def base_folders(self) -> dict[str, Path]:
+        """The base under its own path, since a venv names its Python by an absolute path.
 
-        Where a part of a path is a link, the path that it leads to is there as well.
+        Where a part of the path is a link, the path that it leads to is there as well.
         """
-        result: dict[str, Path] = {}
-        for folder in (self.base, self.prefix):
-            for path in (folder, folder.resolve()):
-                if not _is_system(path):
-                    result[str(path)] = folder.resolve()
-        return result
+        real = self.base.resolve()
+        return {str(path): real for path in (self.base, real) if not _is_system(path)}
 
 
 def images(python: Python, operator: Path, triton: Path, prometheus: Path) -> dict[str, Any]:
@@ -96,11 +93,19 @@ def images(python: Python, operator: Path, triton: Path, prometheus: Path) -> di
 
 
 def _python_image(name: str, python: Python, operator: Path) -> Image:
+    # The environment has a path of its own here: under the one that it has on this machine, a
+    # volume of a pod (on /tmp, say) could hide it.
+    folders = {
+        **python.base_folders(),
+        _ENVIRONMENT: python.prefix.resolve(),
+        _OPERATOR_SOURCE: operator,
+        _OPERATOR_PROGRAMS: _PROGRAMS,
+    }
     return Image(
         name,
-        {**python.folders(), _OPERATOR_SOURCE: operator, _OPERATOR_PROGRAMS: _PROGRAMS},
+        folders,
         {
-            "PATH": f"{_OPERATOR_PROGRAMS}:{python.prefix}/bin:{_SYSTEM_PATH}",
+            "PATH": f"{_OPERATOR_PROGRAMS}:{_ENVIRONMENT}/bin:{_SYSTEM_PATH}",
             **_NO_TELEMETRY,
             "PYTHONPATH": _OPERATOR_SOURCE,
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -113,12 +118,9 @@ def _triton_image(python: Python, triton: Path) -> Image:
     site_packages = f"{_TRITON}/environment/lib/{_python_folder()}/site-packages"
     tritonserver = f"{site_packages}/pytriton/tritonserver/bin"
     libraries = [f"{site_packages}/nvidia_pytriton.libs", f"{python.base}/lib"]
-    base = {
-        target: source for target, source in python.folders().items() if _is_base(target, python)
-    }
     return Image(
         TRITON,
-        {**base, _TRITON: triton},
+        {**python.base_folders(), _TRITON: triton},
         {
             # Triton's stub takes the first `python3` on PATH for its environment.
             "PATH": f"{_TRITON}/environment/bin:{tritonserver}:{_SYSTEM_PATH}",
@@ -128,10 +130,6 @@ def _triton_image(python: Python, triton: Path) -> Image:
         },
         [f"{tritonserver}/tritonserver"],
     )
-
-
-def _is_base(target: str, python: Python) -> bool:
-    return target in (str(python.base), str(python.base.resolve()))
 
 
 def _python_folder() -> str:

@@ -28,7 +28,7 @@ def test_every_image_of_the_contract_is_there() -> None:
 def test_the_operator_sees_its_source_its_environment_and_python() -> None:
     assert {
         "/home/u/python": "/home/u/python",
-        "/home/u/venv": "/home/u/venv",
+        "/opt/dlagent/environment": "/home/u/venv",
         "/opt/dlagent/operator": "/src/operator",
         "/opt/dlagent/bin": str(Path(images.__file__).parent / "bin"),
     } == targets(entries(HOME)[OPERATOR])
@@ -37,7 +37,11 @@ def test_the_operator_sees_its_source_its_environment_and_python() -> None:
 def test_the_systems_own_python_needs_no_folder() -> None:
     found = targets(entries(SYSTEM)[OPERATOR])
 
-    assert {"/home/u/venv", "/opt/dlagent/operator", "/opt/dlagent/bin"} == set(found)
+    assert {
+        "/opt/dlagent/environment",
+        "/opt/dlagent/operator",
+        "/opt/dlagent/bin",
+    } == set(found)
 
 
 def test_a_python_below_usr_local_is_a_folder_of_its_own() -> None:
@@ -55,6 +59,14 @@ def test_a_linked_python_is_there_under_both_paths(tmp_path: Path) -> None:
 
     real = str(tmp_path / "3.11.7")
     assert real == found[real] == found[str(tmp_path / "3.11")]
+
+
+def test_an_environment_below_tmp_is_not_hidden_by_a_pods_volume() -> None:
+    python = Python(Path("/tmp/clone/.venv"), Path("/usr"))
+
+    found = targets(entries(python)[OPERATOR])
+
+    assert [] == [target for target in found if target.startswith("/tmp")]
 
 
 def test_triton_does_not_see_the_projects_environment() -> None:
