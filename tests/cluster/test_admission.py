@@ -3,7 +3,6 @@
 Needs no operator: `bare_apiserver` is enough.
 """
 
-import copy
 import json
 import sys
 import uuid
@@ -455,56 +454,7 @@ def test_explain_describes_every_field(kubectl: Kubectl) -> None:
     assert "A request is good when it is answered within this time." in " ".join(text.split())
 
 
-def test_get_shows_what_a_person_asks_for(kubectl: Kubectl) -> None:
-    kubectl.apply(agent("columns", SMALLEST))
-    status = copy.deepcopy(STATUS)
-    kubectl(
-        *("patch", "dlagent", "columns", "--subresource=status", "--type=merge"),
-        *("-p", json.dumps({"status": status})),
-    )
-
-    header, row = kubectl("get", "dla", "columns").splitlines()
-    assert "NAME READY REASON ARTIFACT PRECISION REPLICAS SLO AGE" == " ".join(header.split())
-    assert "columns True Serving Built FP32 1 99% < 50ms" == " ".join(row.split()[:9])
-    wide = kubectl("get", "dla", "columns", "-o", "wide")
-    assert "http://columns.admission.svc:8000" in wide
-    assert "ONNXRuntime" in wide
-    assert status == subset(kubectl.json("get", "dla", "columns")["status"], status)
-
-
 def test_get_all_shows_agents(kubectl: Kubectl) -> None:
     kubectl.apply(agent("among-all", SMALLEST))
 
     assert "dlagent.dlagent.io/among-all" in kubectl("get", "all")
-
-
-def condition(type_: str, reason: str) -> Json:
-    return {
-        "type": type_,
-        "status": "True",
-        "reason": reason,
-        "message": "All replicas are ready.",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-        "observedGeneration": 1,
-    }
-
-
-STATUS: Json = {
-    "observedGeneration": 1,
-    "conditions": [
-        condition("Ready", "Serving"),
-        condition("Available", "Serving"),
-        condition("ArtifactReady", "Built"),
-    ],
-    "source": {"uri": "pvc://models/shoes.onnx", "resolvedSHA256": "9f" * 32},
-    "artifact": {"key": "3f" * 32, "engine": "ONNXRuntime", "precision": "FP32", "sizeBytes": 1000},
-    "serving": {
-        "revision": "0123456789abcdef",
-        "rejectedRevision": "fedcba9876543210",
-        "url": "http://columns.admission.svc:8000",
-    },
-    "slo": {"promise": "99% < 50ms"},
-    "replicas": 1,
-    "readyReplicas": 1,
-    "selector": "app.kubernetes.io/component=serving,dlagent.io/name=columns",
-}

@@ -22,9 +22,12 @@ def test_a_model_file_becomes_a_right_answer(room: Room) -> None:
     assert {"Ready": "True", "Available": "True", "ArtifactReady": "True"} == {
         c["type"]: c["status"] for c in status["conditions"]
     }
-    table = room.kubectl("get", "dlagents")
-    assert "READY" in table
-    assert "99% < 100ms" in table
+    header, row = room.kubectl("get", "dla").splitlines()
+    assert "NAME READY REASON ARTIFACT PRECISION REPLICAS SLO AGE" == " ".join(header.split())
+    assert "agent True Serving Built FP32 1 99% < 100ms" == " ".join(row.split()[:9])
+    wide = room.kubectl("get", "dla", "-o", "wide")
+    assert "ONNXRuntime" in wide
+    assert status["serving"]["url"] in wide
     events = {event["reason"] for event in room.kubectl.items("events")}
     assert {"BuildStarted", "ArtifactPublished", "RolledOut"} <= events
 
