@@ -88,6 +88,7 @@ class Cluster:
         with self._locked():
             if not self.running:
                 self._bring_up(installed, progress)
+        deploy.node_rights(self.kube())
         deploy.monitoring(self.kube(), progress)
         if operator:
             deploy.operator(self.kube(), self.kubeconfig, progress)

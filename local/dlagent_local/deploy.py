@@ -1,4 +1,4 @@
-"""What runs inside the cluster from the start: Prometheus and the operator."""
+"""What is in the cluster from the start: the node's rights, Prometheus and the operator."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ _PROMETHEUS = "/apis/apps/v1/namespaces/monitoring/deployments/prometheus"
 
 class DeployError(RuntimeError):
     """What runs inside the cluster could not be installed."""
+
+
+def node_rights(kube: Kube) -> None:
+    """What the node's kubelet may read, without waiting for the Node authorizer."""
+    for manifest in load_manifests(_FOLDER / "manifests/node.yaml"):
+        kube.apply(manifest)
 
 
 def monitoring(kube: Kube, progress: Progress) -> None:
