@@ -4,9 +4,6 @@ Triton runs here by itself, without a cluster, from the environment that the lau
 where it is missing, it is installed first.
 """
 
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,16 +21,11 @@ from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.selfcheck import NUMPY_TYPES, compare, golden_input
 from dlagent.domain.artifact.triton_config import render_config, serving_plan
 from dlagent.load.__main__ import main as load
-from dlagent_local import recipes
-from dlagent_local.cache import ensure
-from dlagent_local.images import TRITON, Python, images
-from dlagent_local.paths import cache_folder
+from dlagent_local import standalone
 
 REPOSITORY = Path(__file__).parents[2]
 ARTIFACT = REPOSITORY / "model_repo"
 AGENT = "brightest-quarter"
-READY_SECONDS = 60
-CONTAINER_FOLDER = "/opt/triton"
 
 
 @pytest.fixture(scope="module")
@@ -65,68 +57,12 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Path
 
 @pytest.fixture(scope="module")
 def triton(loaded: Path) -> Iterator[http.InferenceServerClient]:
-    environment = ensure(recipes.triton(), cache_folder(), lambda _message, _done: None)
-    port = free_port()
-    log = loaded.parent / "triton.log"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            **container(environment, loaded, port), stdout=out, stderr=subprocess.STDOUT
-        )
-        client = http.InferenceServerClient(f"127.0.0.1:{port}")
+    with standalone.triton(loaded, loaded.parent / "triton.log") as server:
+        client = http.InferenceServerClient(server.address)
         try:
-            wait_ready(client, server, log)
             yield client
         finally:
             client.close()
-            server.terminate()
-            server.wait(30)
-
-
-def container(environment: Path, models: Path, port: int) -> dict[str, Any]:
-    """The local Triton image's command and environment, with the paths of this machine."""
-    unused = Path("/unused")
-    entries = images(Python.running(), unused, environment, unused)["images"]
-    image = next(entry for entry in entries if entry["name"] == TRITON)
-    variables = {
-        name: value.replace(CONTAINER_FOLDER, str(environment))
-        for name, value in image["env"].items()
-    }
-    command = [part.replace(CONTAINER_FOLDER, str(environment)) for part in image["entrypoint"]]
-    command += [
-        f"--model-repository={models}",
-        f"--backend-directory={environment / 'backends'}",
-        "--model-control-mode=none",
-        "--strict-readiness=true",
-        "--exit-on-error=true",
-        "--disable-auto-complete-config",
-        "--http-address=127.0.0.1",
-        f"--http-port={port}",
-        "--allow-grpc=false",
-        "--allow-metrics=false",
-    ]
-    return {"args": command, "env": variables}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def wait_ready(
-    client: http.InferenceServerClient, server: subprocess.Popen[bytes], log: Path
-) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        assert server.poll() is None, log.read_text()[-3000:]
-        try:
-            if client.is_server_ready():
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError(log.read_text()[-3000:])
 
 
 def ask(

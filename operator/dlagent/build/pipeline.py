@@ -31,7 +31,7 @@ from dlagent.build.parity import Run, check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
 from dlagent.domain.artifact.manifest import Manifest
-from dlagent.domain.artifact.request import BuildRequest, artifact_key, key_inputs
+from dlagent.domain.artifact.request import BuildRequest, Simulated, artifact_key, key_inputs
 from dlagent.domain.artifact.summary import (
     FailureReason,
     Outcome,
@@ -76,7 +76,8 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
             )
         manifest = _make(request, source, key, places.store, progress)
         progress.end()
-        return of_manifest(manifest, Outcome.PUBLISHED, _success(manifest), source.sha256)
+        message = _success(manifest, request.target.simulated)
+        return of_manifest(manifest, Outcome.PUBLISHED, message, source.sha256)
     except BuildError as error:
         return _failure(progress, error.reason, error.message, source)
     except (ArtifactCorruptError, ArtifactMissingError) as error:
@@ -121,11 +122,19 @@ def _make(
     progress.begin("parity", "comparing with the source on random inputs")
     parity = check_parity(loaded.run, network, fused, session)
     check = golden(session, fused.interface, network.free_size)
-    progress.begin("measure", "measuring batches of up to 32")
-    tau = measure(session, fused.interface, network.free_size)
+    simulated = request.target.simulated
+    progress.begin("measure", f"measuring batches of up to 32{_aside(simulated)}")
+    tau = measure(session, fused.interface, network.free_size, simulated)
     progress.begin("publish", f"publishing artifact {key[:12]}")
     built = Built(
-        key, key_inputs(request, source.sha256), data, fused.interface, tau, check, loaded.versions
+        key=key,
+        key_inputs=key_inputs(request, source.sha256),
+        model=data,
+        interface=fused.interface,
+        tau=tau,
+        self_check=check,
+        versions=loaded.versions,
+        simulated=simulated,
     )
     return publish(store, built, _report(request, source, built, progress, parity))
 
@@ -160,7 +169,7 @@ def _as_run(network: Network) -> Run:
 def _report(
     request: BuildRequest, source: Source, built: Built, progress: Progress, parity: float
 ) -> dict[str, Any]:
-    return {
+    report: dict[str, Any] = {
         "formatVersion": 1,
         "key": built.key,
         "source": {
@@ -175,14 +184,23 @@ def _report(
         "stageSeconds": dict(progress.seconds),
         "versions": built.versions,
     }
+    if built.simulated is not None:
+        report["tauMeasuredOn"] = str(built.simulated)
+    return report
 
 
-def _success(manifest: Manifest) -> str:
+def _success(manifest: Manifest, simulated: Simulated | None) -> str:
     first, last = manifest.tau[0], manifest.tau[-1]
     times = f"batch {first.batch} in {first.milliseconds:.3g} ms"
     if last is not first:
         times += f", batch {last.batch} in {last.milliseconds:.3g} ms"
+    times += _aside(simulated)
     return f"{manifest.engine} {manifest.precision}, {manifest.size_bytes()} bytes; {times}"
+
+
+def _aside(simulated: Simulated | None) -> str:
+    """What belongs behind every time that was not taken on real hardware."""
+    return f" ({simulated})" if simulated is not None else ""
 
 
 def _failure(

@@ -10,6 +10,7 @@ from dlagent.adapters.store import FolderStore, Publication
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.layout import CONFIG, MANIFEST, NETWORK, REPORT
 from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
+from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.artifact.triton_config import ENGINE, ServingPlan, render_config
 
@@ -30,6 +31,7 @@ class Built:
     tau: list[TauPoint]
     self_check: SelfCheck
     versions: dict[str, str]
+    simulated: Simulated | None  # what tau is of, where it is not of this machine
 
 
 def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Manifest:
@@ -43,7 +45,7 @@ def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Mani
     """
     files = {
         NETWORK: built.model,
-        CONFIG: _plain_config(built.interface).encode(),
+        CONFIG: _plain_config(built).encode(),
         REPORT: (json.dumps(report, indent=2) + "\n").encode(),
     }
     manifest = Manifest(
@@ -67,6 +69,6 @@ def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Mani
     return manifest
 
 
-def _plain_config(interface: ModelInterface) -> str:
-    size = _PLAIN_BATCH if interface.batched else 0
-    return render_config(interface, ServingPlan(size, 0, 1), ENGINE)
+def _plain_config(built: Built) -> str:
+    size = _PLAIN_BATCH if built.interface.batched else 0
+    return render_config(built.interface, ServingPlan(size, 0, 1), ENGINE, built.simulated)

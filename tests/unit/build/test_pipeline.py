@@ -45,6 +45,23 @@ def test_a_plain_model_is_published_as_it_is(workshop: Any, double: Make) -> Non
     assert summary.source_sha256 == json.loads(report.read_text())["source"]["sha256"]
 
 
+def test_times_of_a_simulated_accelerator_are_told_as_such(workshop: Any, double: Make) -> None:
+    workshop.put(double())
+    speed = {"baseMilliseconds": 1, "perItemMilliseconds": 0.0625}
+    target = {"tritonVersion": "24.10", "accelerator": "simulated", "simulated": speed}
+
+    summary = workshop.build(target=target)
+
+    times = {point.batch: point.milliseconds for point in summary.tau}
+    assert [1, 2, 4, 8, 16, 32] == list(times)
+    assert all(times[batch] >= 1 + 0.0625 * batch for batch in times)
+    said = "simulated, 1 ms + 0.0625 ms a request"
+    assert said in summary.message
+    artifact = workshop.store_root / f"artifacts/{summary.key}"
+    assert said == json.loads((artifact / "report.json").read_text())["tauMeasuredOn"]
+    assert "simulated_base_milliseconds" in (artifact / "model/config.pbtxt").read_text()
+
+
 def test_the_golden_output_is_that_of_the_published_model(workshop: Any, double: Make) -> None:
     workshop.put(double())
     summary = parse_summary(workshop.build().to_message())

@@ -21,11 +21,35 @@ RECIPE_VERSION = 1
 _FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
 
 
+class Simulated(ApiModel):
+    """An accelerator that is not there: a batch of b rows takes base + b * per_item, in ms.
+
+    The local cluster's serving backend and the build wait that long for each batch, though they
+    compute it on the CPU, so that more replicas help on a machine of two cores.
+    """
+
+    base_milliseconds: float
+    per_item_milliseconds: float
+
+    def milliseconds(self, rows: int) -> float:
+        """How long a batch of so many rows takes."""
+        return self.base_milliseconds + rows * self.per_item_milliseconds
+
+    def __str__(self) -> str:
+        base, per_item = self.base_milliseconds, self.per_item_milliseconds
+        return f"simulated, {base:g} ms + {per_item:g} ms a request"
+
+
 class Target(ApiModel):
     """What an artifact is built for, from the runtime profile in the operator's settings."""
 
     triton_version: str
     accelerator: str
+    simulated: Simulated | None = None
+
+    def hardware(self) -> str:
+        """What the artifact's times were and will be taken on, as people say it."""
+        return str(self.simulated) if self.simulated is not None else self.accelerator
 
 
 class BuildRequest(ApiModel):
@@ -78,7 +102,7 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "outputs": _plain(request.outputs),
         "perceive": [_canonical_step(step) for step in request.perceive],
         "act": [_canonical_step(step) for step in request.act],
-        "target": request.target.model_dump(mode="json", by_alias=True),
+        "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
 
 

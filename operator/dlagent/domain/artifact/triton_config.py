@@ -4,17 +4,22 @@ A pure function of (interface, tau, serving fields, SLO): a new SLO is a roll-ou
 The text comes from Triton's own protobuf message, never from a template.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.api.types import Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.request import Simulated
 
 ENGINE = "ONNXRuntime"
 _BACKENDS = {ENGINE: "onnxruntime"}
+# What the local cluster's backend reads, and whoever asks Triton for the model's configuration.
+_SIMULATED_BASE = "simulated_base_milliseconds"
+_SIMULATED_PER_ITEM = "simulated_per_item_milliseconds"
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,14 @@ def _note(tau: Sequence[TauPoint], slo: Slo, delay_microseconds: int) -> str | N
     )
 
 
-def render_config(interface: ModelInterface, plan: ServingPlan, engine: str) -> str:
-    """The text of config.pbtxt, without `name:`, so that the folder names the model."""
+def render_config(
+    interface: ModelInterface, plan: ServingPlan, engine: str, simulated: Simulated | None = None
+) -> str:
+    """The text of config.pbtxt, without `name:`, so that the folder names the model.
+
+    A simulated accelerator is computed by the CPU, whatever the plan says, and described by two
+    parameters.
+    """
     config = model_config_pb2.ModelConfig()
     config.backend = _BACKENDS[engine]
     config.max_batch_size = plan.max_batch_size
@@ -85,15 +96,32 @@ def render_config(interface: ModelInterface, plan: ServingPlan, engine: str) -> 
         config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
     group = config.instance_group.add()
     group.count = plan.instances
-    if plan.accelerated:
+    if plan.accelerated and simulated is None:
         group.kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
     else:
         group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
         # As tau was measured; more cores are used by more instances.
         config.parameters["intra_op_thread_count"].string_value = "1"
         config.parameters["inter_op_thread_count"].string_value = "1"
+    if simulated is not None:
+        for name, value in (
+            (_SIMULATED_BASE, simulated.base_milliseconds),
+            (_SIMULATED_PER_ITEM, simulated.per_item_milliseconds),
+        ):
+            config.parameters[name].string_value = f"{value:.10g}"
     text: str = text_format.MessageToString(config)
     return text
+
+
+def simulated_of(config: Mapping[str, Any]) -> Simulated | None:
+    """The accelerator that Triton's answer to GET /v2/models/NAME/config describes, if any."""
+    parameters = config.get("parameters", {})
+    if not {_SIMULATED_BASE, _SIMULATED_PER_ITEM} <= parameters.keys():
+        return None
+    return Simulated(
+        base_milliseconds=parameters[_SIMULATED_BASE]["string_value"],
+        per_item_milliseconds=parameters[_SIMULATED_PER_ITEM]["string_value"],
+    )
 
 
 def _describe(message: "model_config_pb2.ModelInput", tensor: Tensor) -> None:

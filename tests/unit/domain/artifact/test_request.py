@@ -1,6 +1,8 @@
 """The key changes with each input that matters and with nothing else."""
 
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import (
     BuildRequest,
+    Simulated,
     Target,
     artifact_key,
     build_id,
@@ -19,6 +22,7 @@ from dlagent.domain.artifact.request import (
     effective_format,
 )
 
+MODEL_REPO = Path(__file__).parents[4] / "model_repo"
 DIGEST = "a" * 64
 BASE: dict[str, Any] = {
     "sourceUri": "pvc://models/net.onnx",
@@ -29,6 +33,7 @@ BASE: dict[str, Any] = {
     "target": {"tritonVersion": "24.10", "accelerator": "cpu"},
     "maxSourceBytes": 1000,
 }
+SIMULATED = {"baseMilliseconds": 40, "perItemMilliseconds": 20}
 
 
 def request(**changes: Any) -> BuildRequest:
@@ -59,6 +64,9 @@ def request(**changes: Any) -> BuildRequest:
         pytest.param(
             {"target": {"tritonVersion": "24.10", "accelerator": "gpu"}}, id="another accelerator"
         ),
+        pytest.param(
+            {"target": BASE["target"] | {"simulated": SIMULATED}}, id="a simulated accelerator"
+        ),
     ],
 )
 def test_the_key_changes_with(changes: dict[str, Any]) -> None:
@@ -82,10 +90,51 @@ def test_the_key_changes_with(changes: dict[str, Any]) -> None:
             id="another way to write the same numbers",
         ),
         pytest.param({"unknown": 1}, id="a field of a newer version"),
+        pytest.param(
+            {"target": BASE["target"] | {"simulated": None}}, id="that nothing is simulated"
+        ),
     ],
 )
 def test_the_key_does_not_change_with(changes: dict[str, Any]) -> None:
     assert artifact_key(request(), DIGEST) == artifact_key(request(**changes), DIGEST)
+
+
+def test_the_key_of_an_artifact_that_is_there_stays_what_it_is() -> None:
+    """Else every artifact would be built again."""
+    manifest = json.loads((MODEL_REPO / "manifest.json").read_text())
+    report = json.loads((MODEL_REPO / "report.json").read_text())
+    built = BuildRequest.model_validate(report["request"])
+
+    assert manifest["key"] == artifact_key(built, report["source"]["sha256"])
+
+
+def test_a_faster_simulated_accelerator_has_other_artifacts() -> None:
+    slow, fast = (
+        artifact_key(request(target=BASE["target"] | {"simulated": SIMULATED | speed}), DIGEST)
+        for speed in ({}, {"perItemMilliseconds": 10})
+    )
+
+    assert slow != fast
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        pytest.param({"accelerator": "nvidia-l4"}, "nvidia-l4", id="what the settings call it"),
+        pytest.param(
+            {"accelerator": "simulated", "simulated": SIMULATED},
+            "simulated, 40 ms + 20 ms a request",
+            id="how fast it pretends to be",
+        ),
+    ],
+)
+def test_the_hardware_as_people_say_it(target: dict[str, Any], expected: str) -> None:
+    assert expected == Target.model_validate({"tritonVersion": "24.10", **target}).hardware()
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, 60), (8, 200), (32, 680)])
+def test_a_batch_on_the_simulated_accelerator(rows: int, expected: float) -> None:
+    assert expected == Simulated.model_validate(SIMULATED).milliseconds(rows)
 
 
 def test_the_key_changes_with_the_digest_of_the_source() -> None:

@@ -3,18 +3,20 @@
 from typing import Any
 
 import pytest
-from google.protobuf import text_format
+from google.protobuf import json_format, text_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.triton_config import (
     ENGINE,
     ServingPlan,
     render_config,
     serving_plan,
+    simulated_of,
 )
 
 # tau(b) = 4 + b milliseconds
@@ -112,6 +114,43 @@ def test_batching_and_instances(plan: ServingPlan, batching: bool, expected_kind
 
     assert batching == config.HasField("dynamic_batching")
     assert expected_kind == kind(config)
+
+
+def test_a_simulated_accelerator_is_computed_by_the_cpu_whatever_was_asked_for() -> None:
+    plan = ServingPlan(8, 0, 1, accelerated=True)
+    simulated = Simulated(base_milliseconds=40, per_item_milliseconds=0.25)
+
+    config = parsed(render_config(INTERFACE, plan, ENGINE, simulated))
+
+    assert "KIND_CPU" == kind(config)
+    assert "40" == config.parameters["simulated_base_milliseconds"].string_value
+    assert "0.25" == config.parameters["simulated_per_item_milliseconds"].string_value
+
+
+SPEEDS = st.decimals(0, 60_000, places=3).map(float)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(base=SPEEDS, per_item=SPEEDS)
+def test_the_config_that_triton_shows_tells_what_is_simulated(base: float, per_item: float) -> None:
+    simulated = Simulated(base_milliseconds=base, per_item_milliseconds=per_item)
+
+    config = parsed(render_config(INTERFACE, ServingPlan(8, 0, 1), ENGINE, simulated))
+
+    assert simulated == simulated_of(shown(config))
+
+
+def test_nothing_is_simulated_where_the_config_does_not_say_so() -> None:
+    plain = parsed(render_config(INTERFACE, ServingPlan(8, 0, 1), ENGINE))
+
+    assert simulated_of(shown(plain)) is None
+    assert simulated_of({}) is None
+
+
+def shown(config: Any) -> dict[str, Any]:
+    """What Triton answers to GET /v2/models/NAME/config."""
+    found: dict[str, Any] = json_format.MessageToDict(config, preserving_proto_field_name=True)
+    return found
 
 
 def parsed(text: str) -> Any:
