@@ -1,7 +1,8 @@
 """Talks to one agent over Triton's HTTP protocol (KServe v2 with binary tensors).
 
-Called by `dlagent infer`, the demo and the benchmarks. tritonclient encodes and decodes; the
-transport is urllib3, because the way in may be the Kubernetes apiserver with its credentials.
+Called by `dlagent infer`, `dlagent bench`, the demo and the benchmarks. tritonclient encodes and
+decodes; the transport is urllib3, because the way in may be the Kubernetes apiserver with its
+credentials.
 """
 
 import json
@@ -94,9 +95,8 @@ class AgentClient:
         Raises:
             CliError: the agent is not served there.
         """
-        path = f"/v2/models/{self.agent}"
-        config = self._json("GET", f"{path}/config")
-        metadata = self._json("GET", path)
+        config = self.config()
+        metadata = self._json("GET", f"/v2/models/{self.agent}")
         max_batch_size = int(config.get("max_batch_size", 0))
         skip = 1 if max_batch_size > 0 else 0
         return ModelInfo(
@@ -104,6 +104,14 @@ class AgentClient:
             outputs=_tensors(metadata["outputs"], skip),
             max_batch_size=max_batch_size,
         )
+
+    def config(self) -> dict[str, Any]:
+        """The model's configuration, as Triton gives it.
+
+        Raises:
+            CliError: the agent is not served there.
+        """
+        return self._json("GET", f"/v2/models/{self.agent}/config")
 
     def infer(
         self,

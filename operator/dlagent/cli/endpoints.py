@@ -1,16 +1,17 @@
 """Finds the way to an agent: its Service's address, else the apiserver's proxy to it.
 
-Called by `dlagent infer`.
+Called by `dlagent infer` and `dlagent bench`.
 """
 
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
 
-from dlagent.api.types import GROUP, PLURAL, VERSION
+from dlagent.api.types import GROUP, PLURAL, VERSION, Latency
 from dlagent.cli.agent_client import Endpoint
 from dlagent.cli.errors import CliError
 
@@ -39,6 +40,31 @@ def find_endpoint(
     return _through_apiserver(client, namespace, agent)
 
 
+def find_promise(agent: str, namespace: str | None, kubeconfig: Path | None) -> Latency:
+    """What the agent's own resource promises.
+
+    Raises:
+        CliError: no cluster, or no such agent.
+    """
+    client, default_namespace = _cluster(kubeconfig)
+    found = _find_agent(client, namespace or default_namespace, agent)
+    return Latency.model_validate(found["spec"]["slo"]["latency"])
+
+
+def tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
+    """What the endpoint's pool checks and shows, for another transport; None without TLS."""
+    if not endpoint.base.startswith("https://"):
+        return None
+    given = endpoint.pool.connection_pool_kw
+    context = ssl.create_default_context(cafile=given.get("ca_certs"))
+    if given.get("cert_file"):
+        context.load_cert_chain(given["cert_file"], given.get("key_file"))
+    if given.get("cert_reqs") == ssl.CERT_NONE:  # the kubeconfig's insecure-skip-tls-verify
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
     """A client of the cluster, and the namespace of the kubeconfig's current context."""
     from kubernetes import config  # over a second to import: only where it is needed
@@ -54,21 +80,26 @@ def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
     return api, context["context"].get("namespace", "default")
 
 
-def _check_serves(api: Any, namespace: str, agent: str) -> None:
-    """Raise with the agent's own explanation where it is missing or nothing of it serves."""
+def _find_agent(api: Any, namespace: str, agent: str) -> Any:
+    """The resource; raises where it is missing."""
     from kubernetes import client
     from urllib3.exceptions import HTTPError
 
     agents = client.CustomObjectsApi(api)
     where = (GROUP, VERSION, namespace, PLURAL)
     try:
-        found: Any = agents.get_namespaced_custom_object(*where, agent)
+        return agents.get_namespaced_custom_object(*where, agent)
     except client.ApiException as error:
         if error.status != 404:
             raise CliError(f"the cluster refused to show agent {agent}: {error.reason}") from error
         raise CliError(_missing(agents, where, agent)) from error
     except HTTPError as error:
         raise CliError(f"the cluster does not answer: {error}") from error
+
+
+def _check_serves(api: Any, namespace: str, agent: str) -> None:
+    """Raise with the agent's own explanation where it is missing or nothing of it serves."""
+    found = _find_agent(api, namespace, agent)
     conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
     available = conditions.get("Available", {})
     if available.get("status") != "True":
@@ -113,8 +144,8 @@ def _reachable(address: str) -> bool:
 
 
 def _through_apiserver(api: Any, namespace: str, agent: str) -> Endpoint:
-    headers: dict[str, str] = {}
-    api.update_params_for_auth(headers, [], ["BearerToken"])
+    token = api.configuration.auth_settings().get("BearerToken")
+    headers = {token["key"]: token["value"]} if token else {}
     path = f"/api/v1/namespaces/{namespace}/services/{agent}:{HTTP_PORT}/proxy"
     return Endpoint(
         api.configuration.host.rstrip("/") + path, api.rest_client.pool_manager, headers

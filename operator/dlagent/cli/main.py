@@ -39,6 +39,8 @@ how tensors become the answer, how fast the answer must be. The operator builds 
 
   dlagent infer AGENT picture.png    ask it
 
+  dlagent bench AGENT --rate 40      see how fast it answers
+
 Each command explains itself: dlagent COMMAND --help.""",
 )
 
@@ -57,6 +59,12 @@ def _delegate(context: typer.Context, module: str, needs: str) -> None:
 def infer(context: typer.Context) -> None:
     """Send a picture, .npy or .json to an agent and print its answer."""
     _delegate(context, "dlagent.cli.infer", "pip install dlagent")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def bench(context: typer.Context) -> None:
+    """Put a load on an agent: constant, rising and falling, or as in a trace."""
+    _delegate(context, "dlagent.cli.bench", "pip install dlagent")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)

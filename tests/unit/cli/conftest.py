@@ -20,6 +20,8 @@ class FakeTriton:
     url: str = ""
     received: list[NDArray[np.uint8]] = field(default_factory=list)
     prefix: str = ""  # what comes before /v2, as behind the apiserver's proxy
+    parameters: dict[str, dict[str, str]] = field(default_factory=dict)  # of config.pbtxt
+    answers: int | None = None  # how many requests it answers, before it refuses
 
     def answer(self, images: NDArray[np.uint8]) -> tuple[dict[str, object], bytes]:
         self.received.append(images)
@@ -44,7 +46,8 @@ def triton() -> Iterator[FakeTriton]:
         def do_GET(self) -> None:
             path = self.path.removeprefix(fake.prefix)
             if path == "/v2/models/shoes/config":
-                self._send(200, json.dumps({"max_batch_size": 8}).encode())
+                config = {"max_batch_size": 8, "parameters": fake.parameters}
+                self._send(200, json.dumps(config).encode())
             elif path == "/v2/models/shoes":
                 described = {
                     "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 2]}],
@@ -61,6 +64,9 @@ def triton() -> Iterator[FakeTriton]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             length = int(self.headers[LENGTH_HEADER])
             shape = json.loads(body[:length])["inputs"][0]["shape"]
+            if len(fake.received) == fake.answers:
+                self._send(503, b'{"error":"no more"}')
+                return
             if shape[0] > 8:
                 self._send(400, b'{"error":"batch-size must be <= 8"}')
                 return
