@@ -1,0 +1,191 @@
+"""From raw samples and the pods of one agent to what a decision is made of.
+
+`signals` is called at each tick by dlagent.reconcile.scaling and, later, by the simulator. One pod
+with garbage or without samples does not move the whole: the others are scaled up in its place, and
+`missing` names it, so that nothing is lowered on half of the truth.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dlagent.domain.scaling.latency import Mixture, distribution
+from dlagent.domain.scaling.samples import (
+    STALE_INTERVALS,
+    WINDOW_INTERVALS,
+    PodSamples,
+    Sample,
+    increase,
+    usable,
+)
+from dlagent.domain.scaling.values import Measured, NoData, NoTraffic, Reading
+
+_NOTHING_ANSWERED = NoData("nothing was answered lately")
+
+
+class Supply(Enum):
+    """What a pod is worth to the load."""
+
+    READY = "it answers"
+    STARTING = "it is coming up"
+    STUCK = "it ends again and again, or is overdue"
+    UNSCHEDULABLE = "no node takes it"
+    LEAVING = "it is being removed"
+
+
+@dataclass(frozen=True)
+class PodSeen:
+    """A serving pod as the API has it; times are Unix seconds."""
+
+    name: str
+    supply: Supply
+    created: float
+    ready_since: float | None = None
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The load of one agent now. `arrivals` in requests/s, `backlog` in requests that wait.
+
+    `replicas` is how many are asked for so far, whatever became of them.
+    `inferences_per_request`: how many rows a request has on average. `latency` is an estimate of
+    all pods together. `missing` are pods that answer but of which there is no fresh sample.
+    """
+
+    arrivals: Reading
+    replicas: int
+    backlog: float = 0.0
+    inferences_per_request: float = 1.0
+    latency: Mixture | NoData = _NOTHING_ANSWERED
+    pods: tuple[PodSeen, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def count(self, supply: Supply) -> int:
+        return sum(pod.supply is supply for pod in self.pods)
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """One pod's part in the window; `first` is None where its counters began in it, at `born`."""
+
+    arrived: float
+    answered: float
+    inferences: float
+    waiting: float
+    first: float | None
+    last: float
+    born: float
+
+
+def signals(
+    samples: Mapping[str, PodSamples],
+    pods: Sequence[PodSeen],
+    replicas: int,
+    now: float,
+    interval_seconds: float,
+) -> Signals:
+    """`samples` by pod name; `interval_seconds` is Prometheus' scrape interval."""
+    flows: dict[str, _Flow] = {}
+    for pod in pods:
+        flow = _flow(samples.get(pod.name), pod, now, interval_seconds)
+        if flow is not None:
+            flows[pod.name] = flow
+    expected = [pod.name for pod in pods if _is_expected(pod, now, interval_seconds)]
+    missing = tuple(name for name in expected if name not in flows)
+    return Signals(
+        arrivals=_arrivals(flows, len(expected), missing, interval_seconds),
+        replicas=replicas,
+        backlog=sum(flow.waiting for flow in flows.values()),
+        inferences_per_request=_inferences_per_request(flows.values()),
+        latency=_latency(samples, flows),
+        pods=tuple(pods),
+        missing=missing,
+    )
+
+
+def _is_expected(pod: PodSeen, now: float, interval: float) -> bool:
+    """Prometheus has had the time to see it."""
+    ready = pod.supply is Supply.READY and pod.ready_since is not None
+    return ready and now - (pod.ready_since or now) > STALE_INTERVALS * interval
+
+
+def _flow(
+    pod_samples: PodSamples | None, pod: PodSeen, now: float, interval: float
+) -> _Flow | None:
+    if pod_samples is None or pod_samples.twice:
+        return None
+    successes = _fresh(pod_samples.successes, now, interval)
+    failures = _fresh(pod_samples.failures, now, interval)
+    pending = _fresh(pod_samples.pending, now, interval)
+    if not (successes and failures and pending):
+        return None
+    first = successes[0][0]
+    # A series that began before the window has a sample near its edge, or it had a gap.
+    born = pod.created > now - WINDOW_INTERVALS * interval
+    if not born and len(successes) < 2:
+        return None
+    start = 0.0 if born else None
+    waited = 0.0 if born else pending[0][1]
+    answered = increase(successes, start)
+    arrived = answered + increase(failures, start) + pending[-1][1] - waited
+    return _Flow(
+        arrived=max(0.0, arrived),
+        answered=answered,
+        inferences=increase(usable(pod_samples.inferences), start),
+        waiting=pending[-1][1],
+        first=None if born else first,
+        last=successes[-1][0],
+        born=pod.created if pod.ready_since is None else pod.ready_since,
+    )
+
+
+def _fresh(samples: tuple[Sample, ...], now: float, interval: float) -> tuple[Sample, ...]:
+    kept = usable(samples)
+    stale = not kept or now - kept[-1][0] > STALE_INTERVALS * interval
+    return () if stale else kept
+
+
+def _arrivals(
+    flows: Mapping[str, _Flow], expected: int, missing: tuple[str, ...], interval: float
+) -> Reading:
+    if not flows:
+        if expected:
+            return NoData(f"Prometheus has no fresh sample of {_some(missing)}")
+        return NoData("no pod has been measured yet")
+    if 2 * len(missing) > expected:
+        return NoData(
+            f"Prometheus has fresh samples of {expected - len(missing)} of {expected} pods"
+        )
+    last = max(flow.last for flow in flows.values())
+    # The time of a new pod is that of the others: it took its load over from them.
+    first = min((flow.first for flow in flows.values() if flow.first is not None), default=None)
+    if first is None:
+        first = min(min(flow.born for flow in flows.values()), last - interval)
+    seconds = last - first
+    if seconds <= 0:
+        return NoData("no pod has been measured for long enough")
+    rate = sum(flow.arrived for flow in flows.values()) / seconds
+    rate *= expected / (expected - len(missing)) if missing else 1.0
+    return Measured(rate, last) if rate > 0 else NoTraffic(last)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more pods"
+
+
+def _inferences_per_request(flows: Iterable[_Flow]) -> float:
+    answered = inferences = 0.0
+    for flow in flows:
+        answered += flow.answered
+        inferences += flow.inferences
+    return max(1.0, inferences / answered) if answered > 0 else 1.0
+
+
+def _latency(samples: Mapping[str, PodSamples], flows: Mapping[str, _Flow]) -> Mixture | NoData:
+    parts = []
+    for name, flow in flows.items():
+        found = distribution(samples[name].quantiles)
+        if found is not None and flow.answered > 0:
+            parts.append((flow.answered, found))
+    return Mixture(tuple(parts)) if parts else _NOTHING_ANSWERED

@@ -1,0 +1,210 @@
+"""From samples to signals: each row is a situation that Prometheus or a pod can bring."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlagent.domain.scaling.latency import Mixture
+from dlagent.domain.scaling.samples import PodSamples, Sample
+from dlagent.domain.scaling.signals import PodSeen, Signals, Supply, signals
+from dlagent.domain.scaling.values import Measured, NoData, NoTraffic, Reading
+
+NOW = 10_000.0
+INTERVAL = 15.0
+OLD = PodSeen("old", Supply.READY, created=NOW - 3600, ready_since=NOW - 3590)
+OTHER = replace(OLD, name="other")
+NEW = PodSeen("new", Supply.READY, created=NOW - 30, ready_since=NOW - 20)
+TIMES = (NOW - 47, NOW - 32, NOW - 17, NOW - 2)
+
+
+def line(first: float, per_second: float, times: tuple[float, ...] = TIMES) -> tuple[Sample, ...]:
+    """A counter that rises evenly."""
+    return tuple((at, first + per_second * (at - times[0])) for at in times)
+
+
+def pod(
+    rate: float,
+    first: float = 1000.0,
+    times: tuple[float, ...] = TIMES,
+    waiting: tuple[float, ...] | None = None,
+    rows: float = 1.0,
+) -> PodSamples:
+    """A pod that answers `rate` requests/s."""
+    queue = waiting or tuple(0.0 for _ in times)
+    return PodSamples(
+        successes=line(first, rate, times),
+        failures=tuple((at, 0.0) for at in times),
+        pending=tuple(zip(times, queue, strict=True)),
+        inferences=line(rows * first, rows * rate, times),
+        quantiles=((0.5, 0.1), (0.99, 0.2)),
+    )
+
+
+def seen(samples: dict[str, PodSamples], *pods: PodSeen) -> Signals:
+    return signals(samples, pods, len(pods), NOW, INTERVAL)
+
+
+@pytest.mark.parametrize(
+    ("samples", "pods", "expected"),
+    [
+        pytest.param(
+            {"old": pod(20)}, (OLD,), Measured(20, NOW - 2), id="a steady pod gives its rate"
+        ),
+        pytest.param(
+            {"old": pod(20), "other": pod(10)},
+            (OLD, OTHER),
+            Measured(30, NOW - 2),
+            id="rates of pods add up",
+        ),
+        pytest.param(
+            {"old": pod(0)}, (OLD,), NoTraffic(NOW - 2), id="a pod that nobody asks has no traffic"
+        ),
+        pytest.param(
+            {"old": pod(20, waiting=(0, 45, 90, 135))},
+            (OLD,),
+            Measured(23, NOW - 2),
+            id="what waits has arrived though it is not answered",
+        ),
+        pytest.param(
+            {
+                "old": replace(
+                    pod(20),
+                    successes=((TIMES[0], 900), (TIMES[1], 1200), (TIMES[2], 300), (TIMES[3], 600)),
+                )
+            },
+            (OLD,),
+            Measured(20, NOW - 2),
+            id="a restarted Triton counts from zero, and nothing is lost but what it held",
+        ),
+        pytest.param(
+            {"new": pod(20, first=300, times=(NOW - 17, NOW - 2))},
+            (NEW,),
+            Measured(600 / 18, NOW - 2),
+            id="a pod that is new counts from zero since it is ready",
+        ),
+        pytest.param(
+            {"old": pod(10), "new": pod(10, first=150, times=(NOW - 2,))},
+            (OLD, NEW),
+            Measured((450 + 150) / 45, NOW - 2),
+            id="a pod that is new took its load over from the others",
+        ),
+        pytest.param({}, (), NoData("no pod has been measured yet"), id="no pods are no data"),
+        pytest.param(
+            {},
+            (OLD,),
+            NoData("Prometheus has no fresh sample of old"),
+            id="a lost series is no data and never zero",
+        ),
+        pytest.param(
+            {"old": pod(20, times=tuple(at - 45 for at in TIMES))},
+            (OLD,),
+            NoData("Prometheus has no fresh sample of old"),
+            id="samples older than two and a half intervals are stale",
+        ),
+        pytest.param(
+            {"old": pod(20, times=(NOW - 2,))},
+            (OLD,),
+            NoData("Prometheus has no fresh sample of old"),
+            id="after a gap one sample has no difference",
+        ),
+        pytest.param(
+            {"old": replace(pod(20), successes=tuple((at, math.nan) for at in TIMES))},
+            (OLD,),
+            NoData("Prometheus has no fresh sample of old"),
+            id="NaN is missing",
+        ),
+        pytest.param(
+            {"old": replace(pod(20), pending=tuple((at, -1.0) for at in TIMES))},
+            (OLD,),
+            NoData("Prometheus has no fresh sample of old"),
+            id="a negative queue is missing",
+        ),
+        pytest.param(
+            {"old": replace(pod(20), twice=True)},
+            (OLD,),
+            NoData("Prometheus has no fresh sample of old"),
+            id="a pod that is scraped twice is missing",
+        ),
+        pytest.param(
+            {"old": pod(20), "other": replace(pod(9e9), successes=((NOW - 2, math.inf),))},
+            (OLD, OTHER),
+            Measured(40, NOW - 2),
+            id="one pod's garbage does not move the whole: it is taken for one like the others",
+        ),
+        pytest.param(
+            {"old": pod(20)},
+            (OLD, OTHER, replace(OLD, name="third")),
+            NoData("Prometheus has fresh samples of 1 of 3 pods"),
+            id="of a minority of pods nothing follows",
+        ),
+        pytest.param(
+            {"old": pod(20)},
+            (OLD, NEW),
+            Measured(20, NOW - 2),
+            id="a pod that Prometheus cannot have seen yet is not missed",
+        ),
+    ],
+)
+def test_arrivals(
+    samples: dict[str, PodSamples], pods: tuple[PodSeen, ...], expected: Reading
+) -> None:
+    found = seen(samples, *pods).arrivals
+    if isinstance(expected, Measured):
+        assert isinstance(found, Measured)
+        assert pytest.approx(expected.value) == found.value
+        assert expected.at == found.at
+    else:
+        assert expected == found
+
+
+def test_pods_that_answer_and_are_not_measured_are_named() -> None:
+    assert ("other",) == seen({"old": pod(20)}, OLD, OTHER).missing
+
+
+def test_requests_with_several_rows_are_told_from_inferences() -> None:
+    assert 4.0 == seen({"old": pod(5, rows=4)}, OLD).inferences_per_request
+
+
+def test_the_backlog_is_what_waits_now_at_all_pods() -> None:
+    queue = (0.0, 0.0, 5.0, 7.0)
+    found = seen({"old": pod(20, waiting=queue), "other": pod(20, waiting=queue)}, OLD, OTHER)
+    assert 14 == found.backlog
+
+
+def test_latency_is_mixed_by_rate() -> None:
+    slow = replace(pod(10), quantiles=((0.5, 1.0), (0.99, 2.0)))
+    latency = seen({"old": pod(30), "other": slow}, OLD, OTHER).latency
+    assert isinstance(latency, Mixture)
+    assert pytest.approx(0.75 + 0.25 * 0.25, abs=1e-3) == latency.share_within(0.5)
+
+
+def test_without_answers_there_is_no_latency() -> None:
+    silent = replace(pod(20), quantiles=((0.5, math.nan), (0.99, math.nan)))
+    assert isinstance(seen({"old": silent}, OLD).latency, NoData)
+
+
+VALUES = st.floats(allow_nan=True, allow_infinity=True)
+SAMPLES = st.lists(st.tuples(st.floats(NOW - 100, NOW), VALUES), max_size=6).map(
+    lambda items: tuple(sorted(items, key=lambda item: item[0]))
+)
+PODS = st.builds(
+    PodSamples,
+    successes=SAMPLES,
+    failures=SAMPLES,
+    pending=SAMPLES,
+    inferences=SAMPLES,
+    quantiles=st.lists(st.tuples(VALUES, VALUES), max_size=4).map(tuple),
+)
+
+
+@given(PODS, PODS)
+def test_garbage_never_becomes_a_number_that_is_none(first: PodSamples, second: PodSamples) -> None:
+    found = seen({"old": first, "other": second}, OLD, OTHER)
+    if isinstance(found.arrivals, Measured):
+        assert math.isfinite(found.arrivals.value)
+        assert found.arrivals.value > 0
+    assert math.isfinite(found.backlog)
+    assert found.inferences_per_request >= 1
