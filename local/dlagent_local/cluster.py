@@ -91,7 +91,8 @@ class Cluster:
         deploy.node_rights(self.kube())
         deploy.monitoring(self.kube(), progress)
         if operator:
-            deploy.operator(self.kube(), self.kubeconfig, progress)
+            prometheus_url = self.service_url("monitoring", "prometheus")
+            deploy.operator(self.kube(), self.kubeconfig, prometheus_url, progress)
 
     def down(self) -> bool:
         """Stop everything and remove all state; whether it was running."""

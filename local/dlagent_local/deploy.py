@@ -18,6 +18,7 @@ _FOLDER = Path(__file__).parent
 _OPERATOR_SECONDS = 90.0
 _OPERATOR = f"/apis/apps/v1/namespaces/{OPERATOR_NAMESPACE}/deployments/{RELEASE}"
 _LOOK = f"see `dlagent local kubectl logs -n {OPERATOR_NAMESPACE} deploy/{RELEASE}`"
+_CHART = REPOSITORY / "charts/dlagent-operator"
 _PROMETHEUS_SECONDS = 60.0
 _PROMETHEUS = "/apis/apps/v1/namespaces/monitoring/deployments/prometheus"
 
@@ -35,7 +36,8 @@ def node_rights(kube: Kube) -> None:
 def monitoring(kube: Kube, progress: Progress) -> None:
     """Prometheus, which finds what to scrape by annotations of pods as it does elsewhere."""
     progress.begin("prometheus-pod", "starting Prometheus")
-    for manifest in load_manifests(_FOLDER / "manifests/monitoring.yaml"):
+    namespace, *others = load_manifests(_FOLDER / "manifests/monitoring.yaml")
+    for manifest in (namespace, prometheus_rules(), *others):
         kube.apply(manifest)
 
     def ready() -> bool:
@@ -46,14 +48,27 @@ def monitoring(kube: Kube, progress: Progress) -> None:
     progress.end("prometheus-pod")
 
 
-def operator(kube: Kube, kubeconfig: Path, progress: Progress) -> None:
+def prometheus_rules() -> dict[str, Any]:
+    """The ConfigMap with the operator's recording rules, which the chart has in a file."""
+    rules = (_CHART / "files/rules.yaml").read_text()
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "prometheus-rules", "namespace": "monitoring"},
+        "data": {"rules.yaml": rules},
+    }
+
+
+def operator(kube: Kube, kubeconfig: Path, prometheus_url: str, progress: Progress) -> None:
     """The operator, by its Helm chart: the same as `helm upgrade --install --wait`.
 
     Raises DeployError when the chart is refused, TimeoutError when the operator does not get ready.
     """
     progress.begin("operator", "installing the operator's chart")
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
-    _install_chart(kubeconfig, yaml.safe_load((_FOLDER / "values.yaml").read_text()))
+    values = yaml.safe_load((_FOLDER / "values.yaml").read_text())
+    values["settings"]["prometheus"]["url"] = prometheus_url
+    _install_chart(kubeconfig, values)
 
     def ready() -> bool:
         deployment = kube.get(_OPERATOR)
@@ -71,14 +86,13 @@ def operator(kube: Kube, kubeconfig: Path, progress: Progress) -> None:
 def _install_chart(kubeconfig: Path, values: dict[str, Any]) -> None:
     import helm_python  # loads a library of 60 MB, which no other command needs
 
-    chart = REPOSITORY / "charts/dlagent-operator"
     try:
         with helm_python.Config(kubeconfig_path=kubeconfig, namespace=OPERATOR_NAMESPACE) as config:
             try:
                 config.status(RELEASE)
             except helm_python.HelmNotFoundError:
-                config.install(chart, RELEASE, values, namespace=OPERATOR_NAMESPACE)
+                config.install(_CHART, RELEASE, values, namespace=OPERATOR_NAMESPACE)
             else:
-                config.upgrade(chart, RELEASE, values, namespace=OPERATOR_NAMESPACE)
+                config.upgrade(_CHART, RELEASE, values, namespace=OPERATOR_NAMESPACE)
     except helm_python.HelmError as error:
-        raise DeployError(f"Helm could not install {chart.name}: {error}") from error
+        raise DeployError(f"Helm could not install {_CHART.name}: {error}") from error

@@ -25,6 +25,7 @@ KUBERNETES_VERSION = "1.37.2"
 PROMETHEUS_PACKAGE = "github.com/prometheus/prometheus/cmd/prometheus"
 # Of the ways to discover targets only this one is built in: it halves the build.
 PROMETHEUS_TAGS = "remove_all_sd,enable_kubernetes_sd"
+KWOK_PACKAGE = "sigs.k8s.io/kwok/cmd/kwok"
 READY_LOCALKUBE = "DLAGENT_LOCALKUBE"  # environment: a localkube to use instead of building one
 
 _LINES_SHOWN = 30
@@ -86,6 +87,13 @@ def prometheus() -> Recipe:
     options = ["-ldflags", "-s -w", "-tags", PROMETHEUS_TAGS]
     build = GoBuild(tools.go(module), module, "prometheus", PROMETHEUS_PACKAGE, options)
     return Recipe("prometheus", build.key(), build.run, "about 3 minutes on 2 cores")
+
+
+def kwok() -> Recipe:
+    """Plays nodes and pods without processes; not part of `install`, one benchmark needs it."""
+    module = REPOSITORY / "local/kwok"
+    build = GoBuild(tools.go(module), module, "kwok", KWOK_PACKAGE, ["-ldflags", "-s -w"])
+    return Recipe("kwok", build.key(), build.run, "about 2 minutes on 2 cores")
 
 
 @dataclass(frozen=True)

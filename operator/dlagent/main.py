@@ -22,11 +22,13 @@ from dlagent.adapters.cluster import Cluster
 from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.kinds import AGENT, BY_KIND, WATCHED
 from dlagent.adapters.lease import LeaseObject
+from dlagent.adapters.prometheus import Prometheus
 from dlagent.api.names import NAME_LABEL
 from dlagent.domain.status.errors import ClusterError
 from dlagent.reconcile.agent import AgentReconciler
 from dlagent.reconcile.ports import Key, Object
 from dlagent.reconcile.routing import keys_for
+from dlagent.reconcile.scaling import Scaler
 from dlagent.runtime import logging as operator_logging
 from dlagent.runtime.core import Core
 from dlagent.runtime.lease import LeaderLease, LeaseLostError, lead
@@ -102,11 +104,18 @@ class _Operator:
             reconcile=self._reconcile,
             workers=settings.concurrency.workers,
             resync_seconds=settings.resync_seconds,
+            tick=self._tick,
+            tick_seconds=settings.scaling.tick_seconds,
             metrics=metrics,
         )
         cluster = Cluster(api, self._written, clock.now)
+        self._prometheus = Prometheus(settings.prometheus, namespaces)
+        self._scaler = Scaler(
+            self._core.cache, self._prometheus, clock, settings, self._core.wake, metrics.decided
+        )
+        metrics.observe_agents(self._scaler.figures)
         self._reconciler = AgentReconciler(
-            self._core.cache, cluster, cluster, TritonInference(), clock, settings
+            self._core.cache, cluster, cluster, TritonInference(), self._scaler, clock, settings
         )
         self._trace = WatchTrace(
             {BY_KIND[feed.kind].path(feed.namespace): feed for feed in feeds},
@@ -142,7 +151,13 @@ class _Operator:
         self._leading = True
         self._metrics.leader.set(1)
         await self._wait_for_crd()
-        await self._core.run(self._watch, self._stop)
+        try:
+            await self._core.run(self._watch, self._stop)
+        finally:
+            await self._prometheus.close()
+
+    async def _tick(self) -> None:
+        await self._scaler.tick()
 
     async def _reconcile(self, key: Key) -> float | None:
         agent = self._core.cache.get(AGENT.kind, *key) or {}

@@ -16,6 +16,7 @@ from dlagent.runtime.settings import Settings, parse_settings
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/dlagent-operator"
 LOCAL_VALUES = ROOT / "local/dlagent_local/values.yaml"
+RULES = CHART / "files/rules.yaml"
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = "DLAGENT_UPDATE_GOLDEN"
 
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 VALUES: dict[str, Json] = {
     "default": {},
     "two-namespaces": {"watchNamespaces": ["shop", "vision"], "replicas": 2},
+    "rules": {"prometheusRule": {"enabled": True}},
     "local": yaml.safe_load(LOCAL_VALUES.read_text()) if LOCAL_VALUES.exists() else {},
 }
 each_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
@@ -161,6 +163,39 @@ def test_the_crd_can_be_left_to_others() -> None:
     assert [] == of_kind({"crds": {"install": False}}, "CustomResourceDefinition")
 
 
+def test_the_local_cluster_has_a_simulated_accelerator_beside_the_plain_runtime() -> None:
+    runtimes = settings_of(VALUES["local"]).runtimes
+
+    simulated = runtimes["simulated-accelerator"].target.simulated
+    assert simulated is not None
+    assert (40, 20) == (simulated.base_milliseconds, simulated.per_item_milliseconds)
+    assert runtimes["triton"].target.simulated is None
+
+
+def test_the_rules_are_left_out_unless_asked_for() -> None:
+    assert [] == of_kind({}, "PrometheusRule")
+
+
+def test_the_rules_are_those_of_the_file() -> None:
+    values = {"prometheusRule": {"enabled": True, "labels": {"release": "stack"}}}
+
+    (rule,) = of_kind(values, "PrometheusRule")
+
+    assert yaml.safe_load(RULES.read_text()) == rule["spec"]
+    assert "stack" == rule["metadata"]["labels"]["release"]
+
+
+def test_the_rules_count_requests_by_agent() -> None:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+
+    assert "1m" == group["interval"]
+    assert {
+        f"dlagent:slo_{which}requests:increase5m": "sum by (agent_namespace, agent) "
+        f"(increase(dlagent_slo_{which}requests_total[5m]))"
+        for which in ("", "good_")
+    } == {rule["record"]: rule["expr"] for rule in group["rules"]}
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -168,6 +203,12 @@ def test_the_crd_can_be_left_to_others() -> None:
         pytest.param({"watchNamespaces": ["No Name"]}, id="a namespace that cannot be"),
         pytest.param({"image": {"pullPolicy": "Sometimes"}}, id="an unknown pull policy"),
         pytest.param({"settings": {"watch": {}}}, id="a setting that is the chart's"),
+        pytest.param({"settings": {"prometheus": {"url": "host:9090"}}}, id="a URL without http"),
+        pytest.param({"prometheusRule": {"enabled": "yes"}}, id="a word where true is meant"),
+        pytest.param(
+            {"settings": {"runtimes": {"triton": {"target": {"simulated": {}}}}}},
+            id="a simulated accelerator of no speed",
+        ),
     ],
 )
 def test_wrong_values_are_refused(values: Json) -> None:

@@ -130,12 +130,17 @@ class Operator:
             reconcile=self._reconcile,
             workers=2,
             resync_seconds=600,
+            tick=self._tick,
+            tick_seconds=600,
             metrics=self.metrics,
         )
         self.trace = WatchTrace(
             {BY_KIND[feed.kind].path(namespace): feed for feed in feeds}, self.core.lister.want
         )
         self.stop = asyncio.Event()
+
+    async def _tick(self) -> None:
+        """No scaler here."""
 
     async def _reconcile(self, key: Key) -> float | None:
         self.reconciled.append(key)

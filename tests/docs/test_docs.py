@@ -26,7 +26,15 @@ PAGES = [
         if GENERATED not in page.parents
     ),
 ]
-GOOD_REASONS = {Reason.SERVING, Reason.SERVING_PREVIOUS, Reason.BUILT, Reason.CACHED}
+GOOD_REASONS = {
+    Reason.SERVING,
+    Reason.SERVING_PREVIOUS,
+    Reason.BUILT,
+    Reason.CACHED,
+    Reason.MET,
+    Reason.ACTIVE,
+    Reason.WITHIN_LIMITS,
+}
 # Beside dlagent: programs that a reader has, or that a page tells them to get.
 PROGRAMS = {"cat", "curl", "echo", "export", "helm", "kubectl", "make", "python", "URL"}
 

@@ -13,6 +13,9 @@ class ConditionType(StrEnum):
     READY = "Ready"
     AVAILABLE = "Available"
     ARTIFACT_READY = "ArtifactReady"
+    SLO_MET = "SLOMet"
+    SCALING_ACTIVE = "ScalingActive"
+    SCALING_LIMITED = "ScalingLimited"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
 
@@ -25,9 +28,14 @@ class ConditionStatus(StrEnum):
 
 MEANING = {
     ConditionType.READY: "The current generation serves, its artifact was verified, and as many "
-    "replicas as asked for are ready.",
+    "replicas as asked for are ready (in mode Auto, as minReplicas says).",
     ConditionType.AVAILABLE: "Some verified revision serves, if perhaps an older one.",
     ConditionType.ARTIFACT_READY: "The artifact of the current generation is in the store.",
+    ConditionType.SLO_MET: "The objective holds over the window, as far as it was seen. Unknown "
+    "without data, traffic or history.",
+    ConditionType.SCALING_ACTIVE: "The number of replicas is decided by fresh measurements.",
+    ConditionType.SCALING_LIMITED: "The number of replicas wanted is outside what is allowed or "
+    "possible.",
     ConditionType.RECONCILING: "The operator is working on it. Present only while True.",
     ConditionType.STALLED: "The operator cannot get on without a change. Present only while True.",
 }
@@ -72,3 +80,16 @@ class Reason(StrEnum):
     NO_SPACE = "NoSpace"
     INTERNAL = "Internal"
     WRITE_REFUSED = "WriteRefused"
+    MET = "Met"
+    BUDGET_SPENT = "BudgetSpent"
+    NO_TRAFFIC = "NoTraffic"
+    NO_DATA = "NoData"
+    INSUFFICIENT_HISTORY = "InsufficientHistory"
+    ACTIVE = "Active"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    MANUAL = "Manual"
+    ADVISE = "Advise"
+    WITHIN_LIMITS = "WithinLimits"
+    AT_MAXIMUM = "AtMaximum"
+    AT_MINIMUM = "AtMinimum"
+    INFEASIBLE = "Infeasible"

@@ -34,6 +34,7 @@ COLUMNS = (
     ("Precision", "string", ".status.artifact.precision", 0),
     ("Replicas", "integer", ".status.readyReplicas", 0),
     ("SLO", "string", ".status.slo.promise", 0),
+    ("SLOMet", "string", _condition("SLOMet", "status"), 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Engine", "string", ".status.artifact.engine", 1),
     ("URL", "string", ".status.serving.url", 1),

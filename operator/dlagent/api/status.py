@@ -55,6 +55,9 @@ class ArtifactStatus(ApiModel):
     """What runs it, such as ONNXRuntime."""
     precision: Text | None = None
     """The type that it computes in, such as FP32."""
+    accelerator: Text | None = None
+    """The hardware that it was built for. What begins with "simulated" is none: the local cluster
+    only waits as long as such hardware would take."""
     size_bytes: Large | None = None
     """Size of its files in bytes."""
 
@@ -75,6 +78,27 @@ class SloStatus(ApiModel):
 
     promise: Text | None = None
     """The objective as people say it, such as "99% < 50ms"."""
+    verdict: Text | None = None
+    """Whether it is kept over the window: the reason of the condition SLOMet."""
+    error_budget_left_percent: Annotated[int, Field(ge=0, le=100)] | None = None
+    """How much of the misses that the window allows is left, in steps of ten."""
+    observed_hours: Count | None = None
+    """For how many hours of the window there are measurements, in coarse steps."""
+
+
+class ScalingStatus(ApiModel):
+    """The last decision about the number of replicas that changed it."""
+
+    desired: Count | None = None
+    """How many replicas there should be."""
+    capacity_per_replica: Count | None = None
+    """Requests a second that one replica answers within the promise, rounded down."""
+    reason: Text | None = None
+    """Why, as one word."""
+    message: Text | None = None
+    """Why, with the figures of that moment."""
+    last_scale_time: Time | None = None
+    """When `desired` changed last."""
 
 
 class DLAgentStatus(ApiModel):
@@ -93,7 +117,9 @@ class DLAgentStatus(ApiModel):
     serving: ServingStatus | None = None
     """What serves."""
     slo: SloStatus | None = None
-    """The promise that is served under."""
+    """The promise that is served under, and whether it is kept."""
+    scaling: ScalingStatus | None = None
+    """The last decision about the number of replicas that changed it."""
     replicas: Count | None = None
     """How many Triton pods there are to be."""
     ready_replicas: Count | None = None

@@ -40,6 +40,7 @@ MAX_NAME_LENGTH = 40  # names of Services, Deployments and labels are made from 
 
 _PICKLES = "pt|pth|bin|pkl|pickle|ckpt"
 _MANUAL = "has(self.scaling) && self.scaling.mode == 'Manual'"
+_DEFAULT_MAX_REPLICAS = 10
 
 
 class ModelFormat(StrEnum):
@@ -192,17 +193,38 @@ class Slo(ApiModel):
 
     latency: Latency
     """How fast how many of the requests must be answered."""
+    window_days: Annotated[int, Field(ge=1, le=90)] = 7
+    """Over how many days the promise is judged."""
 
 
 class ScalingMode(StrEnum):
+    AUTO = "Auto"
     MANUAL = "Manual"
+    ADVISE = "Advise"
 
 
 class Scaling(ApiModel):
     """Who decides the number of replicas."""
 
-    mode: ScalingMode
-    """Manual: the field replicas, which `kubectl scale` writes."""
+    model_config = {
+        "json_schema_extra": checked(
+            Rule(
+                "self.minReplicas <= self.maxReplicas",
+                "must not be below minReplicas; raise maxReplicas (its default is"
+                f" {_DEFAULT_MAX_REPLICAS}) or lower minReplicas",
+                ".maxReplicas",
+            )
+        )
+    }
+
+    mode: ScalingMode = ScalingMode.AUTO
+    """Auto: the operator, by the load and the promise. Advise: it says in the status what it would
+    do, and keeps the replicas that are there. Manual: the field replicas, which `kubectl scale`
+    and a HorizontalPodAutoscaler write."""
+    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Never fewer than these, in mode Auto."""
+    max_replicas: Annotated[int, Field(ge=1, le=1000)] = _DEFAULT_MAX_REPLICAS
+    """Never more than these, in mode Auto."""
 
 
 class RolloutStrategy(StrEnum):
@@ -248,8 +270,8 @@ class DLAgentSpec(ApiModel):
     """How the artifact is served."""
     slo: Slo
     """The promise that the agent keeps."""
-    scaling: Scaling | None = None
-    """Who decides the number of replicas. Absent: there is one."""
+    scaling: Scaling = Scaling()
+    """Who decides the number of replicas. Absent: the operator (mode Auto)."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """How many Triton pods serve, with scaling.mode Manual only; `kubectl scale` writes it."""
     rollout: Rollout = Rollout()

@@ -27,6 +27,12 @@ SCALED_BY_ANNOTATION = "dlagent.io/scaled-by"
 _MIB = 1024**2
 _GRACE_MARGIN_SECONDS = 5
 _PROBE_PERIOD_SECONDS = 1
+# Summaries of the latency. A quantile stands with the error that its rank may have: 0.9:0.01 is
+# somewhere from 0.89 to 0.91. What they cost: docs/explanation/signals.md.
+METRICS_ARGUMENTS = (
+    "--metrics-config=summary_latencies=true",
+    "--metrics-config=summary_quantiles=0.5:0.02,0.9:0.01,0.95:0.005,0.99:0.001,0.999:0.0005",
+)
 _RESTRICTED_APIS = "model-repository,logging,shared-memory"
 
 
@@ -223,6 +229,7 @@ def _triton_args(owner: Owner, drain: Drain) -> list[str]:
         f"--http-port={HTTP_PORT}",
         f"--grpc-port={GRPC_PORT}",
         f"--metrics-port={METRICS_PORT}",
+        *METRICS_ARGUMENTS,
         f"--http-restricted-api={_RESTRICTED_APIS}:dlagent-key={key}",
         f"--grpc-restricted-protocol={_RESTRICTED_APIS}:dlagent-key={key}",
     ]

@@ -23,6 +23,7 @@ from dlagent.reconcile.ports import (
     Inference,
     Key,
     Object,
+    ScalingViews,
 )
 from dlagent.runtime.settings import Settings
 
@@ -44,11 +45,12 @@ class AgentReconciler:
         writer: ClusterWriter,
         logs: BuildLogs,
         inference: Inference,
+        views: ScalingViews,
         clock: Clock,
         settings: Settings,
     ) -> None:
         self._reader = reader
-        self._gatherer = Gatherer(reader, logs, inference, settings)
+        self._gatherer = Gatherer(reader, logs, inference, views, settings)
         self._applier = Applier(reader, writer, settings)
         self._writer = writer
         self._clock = clock

@@ -156,7 +156,9 @@ class Applier:
             id=action.revision,
             artifact_key=artifact.key,
             artifact_bytes=artifact.size_bytes,
-            config_pbtxt=render_config(artifact.interface, plan, artifact.engine),
+            config_pbtxt=render_config(
+                artifact.interface, plan, artifact.engine, agent.request.target.simulated
+            ),
         )
         profile = self._settings.runtimes[serving.runtime]
         settings = self._settings

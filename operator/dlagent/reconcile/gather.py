@@ -27,7 +27,14 @@ from dlagent.domain.status.model import parse_status
 from dlagent.manifests.common import serving_selector
 from dlagent.manifests.store import record_name
 from dlagent.reconcile import observe
-from dlagent.reconcile.ports import BuildLogs, ClusterReader, Inference, Object
+from dlagent.reconcile.ports import (
+    BuildLogs,
+    ClusterReader,
+    Inference,
+    Key,
+    Object,
+    ScalingViews,
+)
 from dlagent.runtime.settings import Settings
 
 
@@ -59,9 +66,7 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
         )
     _refuse_scheme(spec.model.source.uri, settings)
     limit = settings.builder.max_source_bytes
-    target = Target(
-        triton_version=profile.target.triton_version, accelerator=profile.target.accelerator
-    )
+    target = Target.model_validate(profile.target.model_dump())
     metadata = obj["metadata"]
     request = build_request(spec, spec.model.source.sha256, target, limit)
     try:
@@ -112,11 +117,17 @@ class Gatherer:
     """Reads what is there; the log of a running build and the self-check are its only requests."""
 
     def __init__(
-        self, reader: ClusterReader, logs: BuildLogs, inference: Inference, settings: Settings
+        self,
+        reader: ClusterReader,
+        logs: BuildLogs,
+        inference: Inference,
+        views: ScalingViews,
+        settings: Settings,
     ) -> None:
         self._reader = reader
         self._logs = logs
         self._inference = inference
+        self._views = views
         self._settings = settings
 
     async def gather(self, obj: Object, agent: Agent, now: datetime) -> Seen:
@@ -130,6 +141,7 @@ class Gatherer:
             selected=observe.selected_revision(
                 self._reader.get("Service", agent.namespace, agent.name)
             ),
+            scaling=self._views.view(Key(agent.namespace, agent.name)),
         )
         wanted = pods_to_check(seen, now)
         if wanted is None:

@@ -85,6 +85,7 @@ def pods(objects: Iterable[Object]) -> tuple[Pod, ...]:
 def pod(obj: Object) -> Pod:
     status = obj.get("status") or {}
     failed = status.get("phase") == "Failed"
+    ready = _condition(obj, "Ready")
     statuses = [
         *(status.get("initContainerStatuses") or []),
         *(status.get("containerStatuses") or []),
@@ -92,10 +93,11 @@ def pod(obj: Object) -> Pod:
     return Pod(
         name=obj["metadata"]["name"],
         ip=status.get("podIP"),
-        ready=bool(_condition(obj, "Ready")),
+        ready=bool(ready),
         deleting=is_deleting(obj),
         running=status.get("phase") == "Running",
         created=_created(obj),
+        ready_since=moment(ready.get("lastTransitionTime")),
         failure=status.get("reason") if failed else None,
         failure_message=status.get("message") if failed else None,
         unschedulable=_unschedulable(status),
@@ -175,6 +177,28 @@ def deployment(obj: Object, its_pods: tuple[Pod, ...]) -> Deployment:
         deleting=is_deleting(obj),
         pods=its_pods,
     )
+
+
+def told_revision(agent: Object) -> str | None:
+    """The revision that the status of a DLAgent says serves."""
+    revision = _part(_part(agent, "status"), "serving").get("revision")
+    return str(revision) if revision is not None else None
+
+
+def told_replicas(agent: Object | None) -> int | None:
+    """The number of replicas that the status of a DLAgent says was decided last."""
+    desired = _part(_part(agent, "status"), "scaling").get("desired")
+    return desired if isinstance(desired, int) else None
+
+
+def replicas(deployment: Object | None) -> int:
+    """How many pods a Deployment is to have; none where there is no Deployment."""
+    return 0 if deployment is None else int(_part(deployment, "spec").get("replicas", 1))
+
+
+def _part(obj: Object | None, name: str) -> Object:
+    value = (obj or {}).get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def selected_revision(service: Object | None) -> str | None:

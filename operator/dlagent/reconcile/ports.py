@@ -4,11 +4,15 @@ All methods of `ClusterWriter` raise `dlagent.domain.status.errors.ClusterError`
 refuses or does not answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.scaling.samples import SnapshotReading
+from dlagent.domain.scaling.slo import SloWindow
+from dlagent.domain.scaling.values import NoData
+from dlagent.domain.scaling.view import ScalingView
 
 # A Kubernetes object as JSON. Whoever reads one from the cache must not change it.
 Object = dict[str, Any]
@@ -28,6 +32,10 @@ class ClusterReader(Protocol):
 
     def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         """All objects of the namespace that carry all of `labels`."""
+        ...
+
+    def keys(self, kind: str) -> Sequence[tuple[str, str]]:
+        """Namespace and name of all objects of the kind."""
         ...
 
 
@@ -90,6 +98,28 @@ class Inference(Protocol):
 
         Raises dlagent.domain.status.errors.PodUnreachable where no answer came.
         """
+        ...
+
+
+class MetricsSource(Protocol):
+    """Measurements of all agents, each in one question. What goes wrong is an answer as well."""
+
+    async def snapshot(self, at: float) -> SnapshotReading:
+        """What is known of all Triton pods at a time (Unix seconds)."""
+        ...
+
+    async def slo_windows(
+        self, at: float, days: int
+    ) -> Mapping[tuple[str, str], SloWindow] | NoData:
+        """What is recorded of each agent (namespace and name) in the days before."""
+        ...
+
+
+class ScalingViews(Protocol):
+    """What the scaler decided last."""
+
+    def view(self, key: Key) -> ScalingView | None:
+        """None where it has not looked at the agent yet."""
         ...
 
 

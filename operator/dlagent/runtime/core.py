@@ -30,7 +30,10 @@ class Watch(Protocol):
 
 
 class Core(Generic[K]):
-    """`keys_for(kind, object)` names what must be reconciled when the object has changed."""
+    """`keys_for(kind, object)` names what must be reconciled when the object has changed.
+
+    `tick` is called each `tick_seconds` once the cache is complete.
+    """
 
     def __init__(
         self,
@@ -43,11 +46,15 @@ class Core(Generic[K]):
         reconcile: Callable[[K], Awaitable[float | None]],
         workers: int,
         resync_seconds: float,
+        tick: Callable[[], Awaitable[None]],
+        tick_seconds: float,
         metrics: Metrics,
     ) -> None:
         self._keys_for = keys_for
         self._all_keys = all_keys
         self._resync_seconds = resync_seconds
+        self._tick = tick
+        self._tick_seconds = tick_seconds
         self._metrics = metrics
         self.cache = Cache(cache_label, self._changed)
         self.lister = Lister(self.cache, list_objects, feeds, metrics.ghosts)
@@ -79,6 +86,7 @@ class Core(Generic[K]):
         tasks = [
             asyncio.create_task(self.lister.run(), name="lister"),
             asyncio.create_task(self._when_synced(), name="resync"),
+            asyncio.create_task(self._ticking(), name="scaling"),
             asyncio.create_task(self._queue.join(), name="queue"),
             asyncio.create_task(stop.wait(), name="stop"),
         ]
@@ -95,6 +103,25 @@ class Core(Generic[K]):
             await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
+
+    def wake(self, key: K) -> None:
+        """Have an agent reconciled soon."""
+        self._queue.add(key)
+
+    async def _ticking(self) -> None:
+        """`tick` at a steady pace, for ever; one that took too long is not made up for."""
+        await self.lister.synced()
+        clock = asyncio.get_running_loop()
+        while True:
+            began = clock.time()
+            try:
+                await self._tick()
+            # Nothing that is measured may stop the operator: what it does not need goes on.
+            except Exception:
+                log.exception("a tick of the scaler failed")
+            took = clock.time() - began
+            self._metrics.ticked(took)
+            await asyncio.sleep(max(0.0, self._tick_seconds - took))
 
     async def _when_synced(self) -> None:
         await self.lister.synced()

@@ -4,7 +4,8 @@ One `Metrics` a process, with a registry of its own, so that tests can have seve
 reports to it as `queue.QueueObserver`; `server` renders it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -22,6 +23,29 @@ from prometheus_client.registry import Collector
 
 # For each counter and histogram one more series with its birth, which nobody here reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # ships half of its types
+
+
+@dataclass(frozen=True)
+class AgentFigures:
+    """One agent's load and promise; None, or an absent latency, is what is not known.
+
+    `requests` and `good` are counters since the process began. Rates are requests/s.
+    """
+
+    namespace: str
+    name: str
+    requests: float
+    good: float
+    objective: float
+    threshold_seconds: float
+    attained: float | None
+    desired: int | None
+    ready: int | None
+    capacity: float | None
+    arrivals: float | None
+    backlog: float | None
+    latency_seconds: Mapping[float, float]
+
 
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -65,6 +89,18 @@ class Metrics:
         self._events = Counter(
             "dlagent_watch_events_total", "Events of the watches.", ["kind"], registry=self.registry
         )
+        self._decisions = Counter(
+            "dlagent_scale_decisions_total",
+            "Decisions about the number of replicas, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._tick = Histogram(
+            "dlagent_scaling_tick_duration_seconds",
+            "Time that one look of the scaler at all agents took, its questions included.",
+            buckets=_DURATIONS,
+            registry=self.registry,
+        )
         self.leader = Gauge("dlagent_leader", "1 while this process leads.", registry=self.registry)
 
     def started(self, waited_seconds: float) -> None:
@@ -87,6 +123,18 @@ class Metrics:
     def watched(self, kind: str) -> None:
         """A watch brought an event."""
         self._events.labels(kind).inc()
+
+    def decided(self, reason: str) -> None:
+        """The scaler decided about one agent."""
+        self._decisions.labels(reason).inc()
+
+    def ticked(self, duration_seconds: float) -> None:
+        """The scaler has looked at all agents."""
+        self._tick.observe(duration_seconds)
+
+    def observe_agents(self, read: Callable[[], Iterable[AgentFigures]]) -> None:
+        """Load and promise of each agent, read when they are scraped."""
+        self.registry.register(_Agents(read))
 
     def observe(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
@@ -124,3 +172,65 @@ class _ReadByKind(Collector):
         for kind, value in sorted(self._read().items()):
             family.add_metric([kind], value)
         yield family
+
+
+class _Agents(Collector):
+    """Gauges and counters with the labels agent_namespace and agent."""
+
+    _GAUGES = (
+        ("dlagent_slo_objective_ratio", "Share of requests that must be in time.", "objective"),
+        ("dlagent_slo_threshold_seconds", "Time within which they must be.", "threshold_seconds"),
+        (
+            "dlagent_slo_attained_ratio",
+            "Share of requests that were in time over the window, as far as it was seen.",
+            "attained",
+        ),
+        ("dlagent_desired_replicas", "Replicas that the scaler wants.", "desired"),
+        ("dlagent_ready_replicas", "Replicas that answer.", "ready"),
+        (
+            "dlagent_replica_capacity_requests_per_second",
+            "Requests that one replica answers within the promise.",
+            "capacity",
+        ),
+        ("dlagent_arrival_requests_per_second", "Requests that arrive.", "arrivals"),
+        ("dlagent_waiting_requests", "Requests that wait for a batch.", "backlog"),
+    )
+    _COUNTERS = (
+        (
+            "dlagent_slo_requests",
+            "Requests answered or failed, since the process began.",
+            "requests",
+        ),
+        ("dlagent_slo_good_requests", "Of these, answered in time (an estimate).", "good"),
+    )
+    _LABELS = ("agent_namespace", "agent")
+
+    def __init__(self, read: Callable[[], Iterable[AgentFigures]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily(name, text) for name, text, _ in self._GAUGES]
+
+    def collect(self) -> Iterable[Metric]:
+        agents = list(self._read())
+        kinds = ((GaugeMetricFamily, self._GAUGES), (CounterMetricFamily, self._COUNTERS))
+        for kind, metrics in kinds:
+            for name, text, field in metrics:
+                family = kind(name, text, labels=self._LABELS)
+                for agent in agents:
+                    value = getattr(agent, field)
+                    if value is not None:
+                        family.add_metric((agent.namespace, agent.name), value)
+                yield family
+        yield self._latency(agents)
+
+    def _latency(self, agents: list[AgentFigures]) -> Metric:
+        family = GaugeMetricFamily(
+            "dlagent_latency_seconds",
+            "Latency of all pods together, by quantile (an estimate).",
+            labels=(*self._LABELS, "quantile"),
+        )
+        for agent in agents:
+            for share, seconds in agent.latency_seconds.items():
+                family.add_metric((agent.namespace, agent.name, str(share)), seconds)
+        return family

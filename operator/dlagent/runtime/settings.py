@@ -18,6 +18,7 @@ PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+Milliseconds = Annotated[float, Field(ge=0, le=60_000, allow_inf_nan=False)]
 
 
 class SettingsError(ValueError):
@@ -45,15 +46,26 @@ class BuilderSettings(SettingsModel):
     allowed_schemes: list[NonEmpty] = ["pvc"]
 
 
+class Simulated(SettingsModel):
+    """How long a simulated accelerator takes for a batch; the local cluster's Triton has one."""
+
+    base_milliseconds: Milliseconds
+    per_item_milliseconds: Milliseconds
+
+
 class Target(SettingsModel):
     """What artifacts for a runtime are built for; it is part of their key."""
 
     triton_version: NonEmpty
     accelerator: NonEmpty = "cpu"
+    simulated: Simulated | None = None
 
 
 class RuntimeProfile(SettingsModel):
-    """How Triton is run. `args` may use $(POD_IP); `startup_seconds` is how long it may load."""
+    """How Triton is run. `args` may use $(POD_IP); `startup_seconds` is how long it may load.
+
+    `pod_start_seconds` is how long a pod ordinarily takes from its creation until it is ready.
+    """
 
     image: NonEmpty
     image_pull_policy: PullPolicy = "IfNotPresent"
@@ -63,6 +75,7 @@ class RuntimeProfile(SettingsModel):
     target: Target
     pod_annotations: dict[str, str] = {}
     startup_seconds: PositiveInt = 300
+    pod_start_seconds: PositiveInt = 60
 
 
 class AccessMode(StrEnum):
@@ -83,6 +96,27 @@ class DrainSettings(SettingsModel):
 
     sleep_seconds: NonNegativeInt = 5
     exit_timeout_seconds: PositiveInt = 30
+
+
+class PrometheusSettings(SettingsModel):
+    """Where load and latency are read from. Without a URL nothing is scaled by load.
+
+    `scrape_interval_seconds` is how often Prometheus asks the Triton pods: a sample that is older
+    than two and a half of it is stale.
+    """
+
+    url: str | None = None
+    scrape_interval_seconds: PositiveInt = 15
+    timeout_seconds: PositiveInt = 5
+    bearer_token_file: Path | None = None
+    ca_file: Path | None = None
+
+
+class ScalerSettings(SettingsModel):
+    """How often the number of replicas is decided, and how long fewer must have been enough."""
+
+    tick_seconds: PositiveInt = 10
+    hold_seconds: PositiveInt = 120
 
 
 class ConcurrencySettings(SettingsModel):
@@ -146,6 +180,8 @@ class Settings(SettingsModel):
     runtimes: Annotated[dict[str, RuntimeProfile], Field(min_length=1)]
     artifacts: ArtifactSettings = ArtifactSettings()
     drain: DrainSettings = DrainSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    scaling: ScalerSettings = ScalerSettings()
     concurrency: ConcurrencySettings = ConcurrencySettings()
     resync_seconds: PositiveInt = 600
     watch: WatchSettings = WatchSettings()

@@ -8,7 +8,7 @@ garbage collector act once. Faults come from `on_write`, called around each writ
 import copy
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,10 +18,12 @@ from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import BuildRequest, artifact_key
 from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
 from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
+from dlagent.domain.scaling.values import NoData
 from dlagent.domain.status.errors import ClusterError
 from dlagent.reconcile.agent import AgentReconciler
-from dlagent.reconcile.ports import Key, Object
+from dlagent.reconcile.ports import Key, MetricsSource, Object
 from dlagent.reconcile.routing import keys_for
+from dlagent.reconcile.scaling import Scaler
 from dlagent.runtime.settings import Settings, parse_settings
 
 Objects = list[Object]
@@ -114,6 +116,9 @@ class FakeCluster:
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         return copy.deepcopy(self.objects.get((kind, namespace, name)))
+
+    def keys(self, kind: str) -> Sequence[tuple[str, str]]:
+        return [(namespace, name) for its, namespace, name in self.objects if its == kind]
 
     def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Objects:
         return [
@@ -350,12 +355,41 @@ class FakeCluster:
         }
 
 
-class Operator:
-    """A process of the operator on a FakeCluster: its queue, without time-outs of its own."""
+class NoPrometheus:
+    """Fits `reconcile.ports.MetricsSource`, and knows nothing; `load` has one that does."""
 
-    def __init__(self, cluster: FakeCluster, settings: Settings = SETTINGS) -> None:
+    async def snapshot(self, at: float) -> NoData:
+        return NoData("no Prometheus is named")
+
+    async def slo_windows(self, at: float, days: int) -> NoData:
+        return NoData("no Prometheus is named")
+
+
+class Operator:
+    """A process of the operator on a FakeCluster: its queue, without time-outs of its own.
+
+    The scaler ticks when a test says so; what it wakes is in `woken`.
+    """
+
+    def __init__(
+        self,
+        cluster: FakeCluster,
+        settings: Settings = SETTINGS,
+        metrics: MetricsSource | None = None,
+    ) -> None:
         self.cluster = cluster
-        self.reconciler = AgentReconciler(cluster, cluster, cluster, cluster, cluster, settings)
+        self.woken: list[Key] = []
+        self.scaler = Scaler(
+            cluster,
+            metrics or NoPrometheus(),
+            cluster,
+            settings,
+            self.woken.append,
+            lambda _reason: None,
+        )
+        self.reconciler = AgentReconciler(
+            cluster, cluster, cluster, cluster, self.scaler, cluster, settings
+        )
 
     async def settle(self, rounds: int = 40) -> None:
         """Visit agents and let the cluster act until a round changed nothing at all."""

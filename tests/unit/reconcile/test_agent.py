@@ -40,6 +40,9 @@ async def test_all_conditions_are_there_after_the_first_visit(
         "Ready": "False",
         "Available": "False",
         "ArtifactReady": "False",
+        "SLOMet": "Unknown",
+        "ScalingActive": "Unknown",
+        "ScalingLimited": "False",
         "Reconciling": "True",
     }
     assert expected == types

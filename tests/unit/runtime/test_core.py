@@ -27,6 +27,7 @@ class World:
         self.fail_watch = asyncio.Event()
         self.stop = asyncio.Event()
         self.metrics = Metrics()
+        self.fail_tick = False
         self.core: Core[str] = Core(
             cache_label="agent",
             feeds=[PODS],
@@ -36,12 +37,19 @@ class World:
             reconcile=self._reconcile,
             workers=1,
             resync_seconds=resync_seconds,
+            tick=self._tick,
+            tick_seconds=0.001,
             metrics=self.metrics,
         )
 
     async def _list(self, kind: str, namespace: str | None) -> tuple[list[dict[str, Any]], str]:
         self.log.append("list")
         return self.live, "10"
+
+    async def _tick(self) -> None:
+        self.log.append("tick")
+        if self.fail_tick:
+            raise RuntimeError("the scaler has a defect")
 
     async def _reconcile(self, key: str) -> float | None:
         self.log.append(f"begin {key}")
@@ -87,7 +95,29 @@ def test_events_wait_for_the_first_list() -> None:
         world.core.lister.want(PODS)
         await world.until("end a")
 
-    assert run(scenario).log[:4] == ["watch", "list", "begin a", "end a"]
+    log = [entry for entry in run(scenario).log if entry != "tick"]
+    assert log[:4] == ["watch", "list", "begin a", "end a"]
+
+
+def test_the_scaler_ticks_once_the_cache_is_complete() -> None:
+    async def scenario(world: World) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert "tick" not in world.log
+        world.core.lister.want(PODS)
+        await world.until("tick")
+
+    run(scenario)
+
+
+def test_a_tick_that_fails_stops_nothing() -> None:
+    async def scenario(world: World) -> None:
+        world.fail_tick = True
+        world.core.lister.want(PODS)
+        await world.until("tick", times=3)
+        await world.until("end a")
+
+    run(scenario)
 
 
 def test_the_watch_is_closed_after_what_runs_has_ended() -> None:

@@ -17,6 +17,7 @@ def test_the_smallest_settings_have_safe_defaults() -> None:
     settings = parse_settings(SMALLEST)
     assert settings.builder.allowed_schemes == ["pvc"]
     assert settings.runtimes["triton"].target.accelerator == "cpu"
+    assert settings.runtimes["triton"].target.simulated is None
     assert settings.artifacts.access_modes == [AccessMode.READ_WRITE_MANY]
     assert settings.resync_seconds == 600
     assert settings.watch.namespaces == []
@@ -43,6 +44,19 @@ def test_the_smallest_settings_have_safe_defaults() -> None:
             SMALLEST.replace('{tritonVersion: "24.10"}', "{}"),
             "runtimes.triton.target.tritonVersion: Field required",
             id="a runtime without what it is built for",
+        ),
+        pytest.param(
+            SMALLEST.replace('"24.10"', '"24.10", simulated: {baseMilliseconds: 40}'),
+            "runtimes.triton.target.simulated.perItemMilliseconds: Field required",
+            id="half a simulated accelerator",
+        ),
+        pytest.param(
+            SMALLEST.replace(
+                '"24.10"', '"24.10", simulated: {baseMilliseconds: -1, perItemMilliseconds: .inf}'
+            ),
+            "runtimes.triton.target.simulated.baseMilliseconds: Input should be greater than or"
+            " equal to 0\nruntimes.triton.target.simulated.perItemMilliseconds: Input should be",
+            id="a simulated accelerator of impossible speed",
         ),
         pytest.param(
             SMALLEST + "concurrency: {workers: 0}",

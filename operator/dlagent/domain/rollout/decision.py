@@ -18,9 +18,10 @@ from dlagent.domain.rollout.plan import (
     PointService,
     Scale,
 )
-from dlagent.domain.rollout.revision import revision_id, wanted_replicas
+from dlagent.domain.rollout.revision import revision_id
 from dlagent.domain.rollout.seen import Deployment, Pod, Seen
-from dlagent.domain.status.model import find_condition, rejected_revision, serving_revision
+from dlagent.domain.rollout.size import living_deployment, wanted_replicas
+from dlagent.domain.status.model import find_condition, rejected_revision
 from dlagent.domain.status.trouble import Trouble, first_trouble
 
 _CHECK_AGAIN_SECONDS = 1.0  # a pod that is ready but gave no answer
@@ -53,13 +54,9 @@ class RolloutDecision:
 
 
 def living_revision(seen: Seen) -> str | None:
-    """The revision whose pods answer: what the Service names, else what it named last."""
-    candidates = (seen.selected, serving_revision(seen.status))
-    return next((name for name in candidates if _lives(seen.deployment(name))), None)
-
-
-def _lives(deployment: Deployment | None) -> bool:
-    return deployment is not None and not deployment.deleting
+    """The revision whose pods answer."""
+    deployment = living_deployment(seen)
+    return deployment.revision if deployment is not None else None
 
 
 def to_check(seen: Seen, artifact: Artifact) -> tuple[Pod, ...]:
@@ -72,7 +69,7 @@ def to_check(seen: Seen, artifact: Artifact) -> tuple[Pod, ...]:
     if deployment is None or deployment.deleting:
         return ()
     pods = _own_ready(deployment)
-    return pods if len(pods) >= wanted_replicas(seen.agent) else ()
+    return pods if len(pods) >= wanted_replicas(seen) else ()
 
 
 def _own_ready(deployment: Deployment) -> tuple[Pod, ...]:
@@ -138,7 +135,7 @@ def _keep_rejected(seen: Seen, target: str, serving: str | None) -> RolloutDecis
 def _steady(seen: Seen, target: str, artifact: Artifact) -> RolloutDecision:
     deployment = seen.deployment(target)
     pods = deployment.pods if deployment is not None else ()
-    enough = deployment is not None and len(deployment.ready_pods) >= wanted_replicas(seen.agent)
+    enough = deployment is not None and len(deployment.ready_pods) >= wanted_replicas(seen)
     # The Service is seen to name this revision before anything else is removed.
     switched = seen.selected == target
     return RolloutDecision(
@@ -188,7 +185,7 @@ def _coming(
 def _proved(seen: Seen, deployment: Deployment) -> bool:
     passed = {check.pod for check in seen.checks if check.passed}
     ready = {pod.name for pod in _own_ready(deployment)}
-    return not deployment.deleting and len(ready) >= wanted_replicas(seen.agent) and ready <= passed
+    return not deployment.deleting and len(ready) >= wanted_replicas(seen) and ready <= passed
 
 
 def _seconds_left(seen: Seen, deployment: Deployment | None, now: datetime) -> float | None:
@@ -252,7 +249,7 @@ def _up(seen: Seen, target: str, artifact: Artifact, why: str) -> tuple[Action, 
     deployment = seen.deployment(target)
     if deployment is not None and deployment.deleting:
         return ()  # it is made anew once it is gone
-    replicas = wanted_replicas(seen.agent)
+    replicas = wanted_replicas(seen)
     ensure = EnsureRevision(target, artifact, replicas, why)
     return (EnsureNetwork(), ensure, *_resize(deployment, replicas))
 
@@ -261,7 +258,7 @@ def _keep(seen: Seen, serving: str | None) -> tuple[Action, ...]:
     """What serves goes on serving, of the size wanted; its template is left as it is."""
     if serving is None:
         return ()
-    replicas = wanted_replicas(seen.agent)
+    replicas = wanted_replicas(seen)
     return (
         EnsureNetwork(),
         *_resize(seen.deployment(serving), replicas),

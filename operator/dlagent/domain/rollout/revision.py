@@ -25,9 +25,3 @@ def revision_id(artifact: Artifact, agent: Agent) -> str:
         "restartedAt": agent.restarted_at,
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def wanted_replicas(agent: Agent) -> int:
-    """What the user set in mode Manual, else one."""
-    spec = agent.spec
-    return spec.replicas if spec.scaling is not None and spec.replicas is not None else 1

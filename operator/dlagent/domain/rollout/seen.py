@@ -11,6 +11,7 @@ from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import Summary, parse_summary
+from dlagent.domain.scaling.view import ScalingView
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Pod:
     deleting: bool = False
     running: bool = False
     created: datetime | None = None
+    ready_since: datetime | None = None
     failure: str | None = None  # reason of a failed pod as a whole, such as Evicted
     failure_message: str | None = None
     unschedulable: str | None = None  # the scheduler's message
@@ -137,6 +139,7 @@ class Seen:
     deployments: tuple[Deployment, ...] = ()
     selected: str | None = None  # the revision that the Service's selector names
     checks: tuple[Check, ...] = field(default=())  # of the pods of the revision to come
+    scaling: ScalingView | None = None  # what the scaler says; None before its first tick
 
     def record(self, key: str) -> Record | None:
         return next((item for item in self.records if item.summary.key == key), None)

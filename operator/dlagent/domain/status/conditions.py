@@ -10,14 +10,23 @@ from dlagent.domain.status.model import timestamp
 
 # The apiserver's limit is 32768; a person's is lower.
 _MESSAGE_CHARACTERS = 1024
+_STATUS = {
+    True: ConditionStatus.TRUE,
+    False: ConditionStatus.FALSE,
+    None: ConditionStatus.UNKNOWN,
+}
+_IS_TRUE = {status: is_true for is_true, status in _STATUS.items()}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A condition as decided now, before it is known since when it is so."""
+    """A condition as decided now, before it is known since when it is so.
+
+    `is_true` is None where nobody can tell.
+    """
 
     type: ConditionType
-    is_true: bool
+    is_true: bool | None
     reason: str
     message: str
 
@@ -36,7 +45,7 @@ def _dated(
     generation: int,
     now: datetime,
 ) -> Condition:
-    status = ConditionStatus.TRUE if finding.is_true else ConditionStatus.FALSE
+    status = _STATUS[finding.is_true]
     return Condition(
         type=finding.type,
         status=status,
@@ -51,7 +60,7 @@ def finding_of(condition: Condition) -> Finding:
     """A condition that is to stay as it is."""
     return Finding(
         ConditionType(condition.type),
-        condition.status is ConditionStatus.TRUE,
+        _IS_TRUE[condition.status],
         condition.reason,
         condition.message,
     )

@@ -11,20 +11,31 @@ from dlagent.api.status import (
     ArtifactStatus,
     DLAgentStatus,
     ServingStatus,
-    SloStatus,
     SourceStatus,
 )
 from dlagent.api.types import Slo
 from dlagent.domain.build.decision import BuildDecision
 from dlagent.domain.rollout.decision import RolloutDecision, Stage
-from dlagent.domain.rollout.revision import wanted_replicas
 from dlagent.domain.rollout.seen import Seen
+from dlagent.domain.rollout.size import required_replicas, wanted_replicas
 from dlagent.domain.status.conditions import Finding, carry_over, finding_of
 from dlagent.domain.status.model import find_condition
+from dlagent.domain.status.scaling import (
+    as_before,
+    scaling_findings,
+    scaling_status,
+    slo_status,
+)
 
 _PAUSED = "spec.paused is true: nothing is built or rolled out until it is false."
 _NOTHING_SERVES = Finding(
     ConditionType.AVAILABLE, False, Reason.NO_REPLICAS, "No revision serves yet."
+)
+
+_OF_SCALING = (
+    ConditionType.SLO_MET,
+    ConditionType.SCALING_ACTIVE,
+    ConditionType.SCALING_LIMITED,
 )
 
 
@@ -33,7 +44,7 @@ def decide_status(
 ) -> DLAgentStatus:
     artifact = _artifact_ready(seen, build)
     ready = _ready(seen, artifact, rollout)
-    conditions = [ready, _available(seen, rollout), artifact]
+    conditions = [ready, _available(seen, rollout), artifact, *scaling_findings(seen)]
     if not (ready.is_true or seen.agent.spec.paused or _wants_none(seen, rollout)):
         stalled = build.stalled or rollout.stalled
         kind = ConditionType.STALLED if stalled else ConditionType.RECONCILING
@@ -47,7 +58,8 @@ def decide_status(
         source=_source(seen, build),
         artifact=_artifact(seen, build),
         serving=_serving(seen, rollout),
-        slo=SloStatus(promise=_promise(agent.spec.slo)),
+        slo=slo_status(seen, _promise(agent.spec.slo)),
+        scaling=scaling_status(seen, now),
         replicas=deployment.replicas if deployment is not None else 0,
         ready_replicas=len(deployment.ready_pods) if deployment is not None else 0,
         selector=f"{names.COMPONENT_LABEL}=serving,{names.NAME_LABEL}={agent.name}",
@@ -93,6 +105,7 @@ def _stopped(
         Finding(ConditionType.READY, False, reason, message),
         finding_of(available) if available is not None else _NOTHING_SERVES,
         artifact,
+        *(as_before(before, type_) for type_ in _OF_SCALING),
         Finding(ConditionType.STALLED, True, reason, message),
     ]
     carried = carry_over(before.conditions, conditions, generation, now)
@@ -148,11 +161,11 @@ def _ready(seen: Seen, artifact: Finding, rollout: RolloutDecision) -> Finding:
 
 def _wants_none(seen: Seen, rollout: RolloutDecision) -> bool:
     """Nothing is to serve, and so nothing is being done about it."""
-    return rollout.stage is Stage.SERVES and wanted_replicas(seen.agent) == 0
+    return rollout.stage is Stage.SERVES and wanted_replicas(seen) == 0
 
 
 def _ready_replicas(seen: Seen, rollout: RolloutDecision) -> Finding:
-    wanted = wanted_replicas(seen.agent)
+    wanted = required_replicas(seen)
     deployment = seen.deployment(rollout.serving)
     ready = len(deployment.ready_pods) if deployment is not None else 0
     if wanted == 0:
@@ -175,7 +188,7 @@ def _ready_replicas(seen: Seen, rollout: RolloutDecision) -> Finding:
 
 
 def _coming_up(seen: Seen, rollout: RolloutDecision) -> Finding:
-    wanted = wanted_replicas(seen.agent)
+    wanted = wanted_replicas(seen)
     deployment = seen.deployment(rollout.target)
     ready = len(deployment.ready_pods) if deployment is not None else 0
     state = f"Revision {(rollout.target or '')[:8]} comes up: {ready} of {wanted} replicas ready."
@@ -200,6 +213,7 @@ def _artifact(seen: Seen, build: BuildDecision) -> ArtifactStatus | None:
         key=artifact.key,
         engine=artifact.engine,
         precision=artifact.precision,
+        accelerator=seen.agent.request.target.hardware(),
         size_bytes=artifact.size_bytes,
     )
 

@@ -1,0 +1,223 @@
+"""Prometheus: every query of the operator, and its answers as plain values.
+
+Fits `reconcile.ports.MetricsSource` by shape. All agents are asked for in one query each time. What
+goes wrong is an answer as well (`NoData`): nothing here raises.
+"""
+
+import asyncio
+import json
+import ssl
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+
+from dlagent.domain.scaling.samples import (
+    STALE_INTERVALS,
+    WINDOW_INTERVALS,
+    PodName,
+    PodSamples,
+    Snapshot,
+    SnapshotReading,
+)
+from dlagent.domain.scaling.slo import SloWindow
+from dlagent.domain.scaling.values import NoData
+
+# Counters and a gauge of Triton, each a field of PodSamples.
+_FIELDS = {
+    "nv_inference_request_success": "successes",
+    "nv_inference_request_failure": "failures",
+    "nv_inference_pending_request_count": "pending",
+    "nv_inference_count": "inferences",
+}
+_SUMMARY = "nv_inference_request_summary_us"
+_MICROSECONDS = 1e-6
+
+# The recording rules of charts/dlagent-operator/files/rules.yaml: what came in the five minutes
+# before, written down each minute.
+_RECORDED_REQUESTS = "dlagent:slo_requests:increase5m"
+_RECORDED_GOOD = "dlagent:slo_good_requests:increase5m"
+_RECORDED_EVERY_SECONDS = 60
+_RECORDED_OVER_MINUTES = 5
+
+Json = dict[str, Any]
+AgentName = tuple[str, str]  # namespace and name
+
+
+class Connection(Protocol):
+    """Where Prometheus is and how to ask it; dlagent.runtime.settings fits by shape."""
+
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def scrape_interval_seconds(self) -> int: ...
+    @property
+    def timeout_seconds(self) -> int: ...
+    @property
+    def bearer_token_file(self) -> Path | None: ...
+    @property
+    def ca_file(self) -> Path | None: ...
+
+
+class _UnansweredError(Exception):
+    """No usable answer; the message says why."""
+
+
+class Prometheus:
+    """Queries of one Prometheus. `namespaces`: those to ask for; none means all."""
+
+    def __init__(self, connection: Connection, namespaces: list[str]) -> None:
+        self._connection = connection
+        matchers = ['dlagent!=""', 'pod!=""']
+        if namespaces:
+            matchers.append(f'namespace=~"{"|".join(namespaces)}"')
+        self._matchers = ",".join(matchers)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def snapshot(self, at: float) -> SnapshotReading:
+        """What is known of all Triton pods at a time (Unix seconds)."""
+        interval = self._connection.scrape_interval_seconds
+        window, fresh = WINDOW_INTERVALS * interval, round(STALE_INTERVALS * interval)
+        names = "|".join(_FIELDS)
+        counters = f'{{__name__=~"{names}",{self._matchers}}}[{window}s]'
+        latencies = f"last_over_time({_SUMMARY}{{{self._matchers}}}[{fresh}s])"
+        try:
+            series, quantiles = await asyncio.gather(
+                self._ask(counters, at), self._ask(latencies, at)
+            )
+            return Snapshot(at, _pods(series, quantiles))
+        except _UnansweredError as error:
+            return NoData(str(error))
+
+    async def slo_windows(self, at: float, days: int) -> dict[AgentName, SloWindow] | NoData:
+        """What is recorded of each agent in the days before; agents without a record are absent."""
+        asked = (
+            f"sum_over_time({_RECORDED_REQUESTS}[{days}d])",
+            f"sum_over_time({_RECORDED_GOOD}[{days}d])",
+            f"count_over_time({_RECORDED_REQUESTS}[{days}d])",
+        )
+        try:
+            requests, good, records = [
+                _by_agent(found)
+                for found in await asyncio.gather(*(self._ask(query, at) for query in asked))
+            ]
+        except _UnansweredError as error:
+            return NoData(str(error))
+        return {
+            agent: SloWindow(
+                requests[agent] / _RECORDED_OVER_MINUTES,
+                good.get(agent, 0.0) / _RECORDED_OVER_MINUTES,
+                records[agent] * _RECORDED_EVERY_SECONDS,
+            )
+            for agent in requests.keys() & records.keys()
+        }
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, query: str, at: float) -> list[Json]:
+        """The result of an instant query."""
+        if not self._connection.url:
+            raise _UnansweredError(
+                "no Prometheus is named (prometheus.url in the operator's settings)"
+            )
+        url = f"{self._connection.url.rstrip('/')}/api/v1/query"
+        seconds = self._connection.timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                session = self._open()
+                form = {"query": query, "time": f"{at:.3f}", "timeout": f"{seconds}s"}
+                async with session.post(url, data=form, headers=self._headers()) as answer:
+                    body = await answer.read()
+                    status = answer.status
+        except TimeoutError as error:
+            raise _UnansweredError(f"Prometheus did not answer within {seconds} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise _UnansweredError(f"Prometheus cannot be reached: {error}") from error
+        return _result(status, body)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            ca_file = self._connection.ca_file
+            context = ssl.create_default_context(cafile=ca_file) if ca_file else True
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        token_file = self._connection.bearer_token_file
+        if token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {token_file.read_text(encoding='utf-8').strip()}"}
+
+
+def _result(status: int, body: bytes) -> list[Json]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        raise _UnansweredError(f"Prometheus answered HTTP {status} without JSON") from None
+    if not isinstance(answer, dict) or answer.get("status") != "success":
+        said = answer.get("error") if isinstance(answer, dict) else None
+        raise _UnansweredError(f"Prometheus answered HTTP {status}: {said or 'no result'}")
+    result = (answer.get("data") or {}).get("result")
+    if not isinstance(result, list):
+        raise _UnansweredError("Prometheus answered without a result")
+    return result
+
+
+def _pods(series: list[Json], quantiles: list[Json]) -> dict[PodName, PodSamples]:
+    fields: dict[PodName, dict[str, dict[float, float]]] = defaultdict(dict)
+    known: set[tuple[PodName, str, str]] = set()
+    points: dict[PodName, dict[float, float]] = defaultdict(dict)
+    twice: set[PodName] = set()
+    for pod, labels, found in _of_agents(series):
+        # Failures are counted by reason, each scraped at the same time.
+        field, reason = _FIELDS[labels["__name__"]], labels.get("reason", "")
+        if (pod, field, reason) in known:
+            twice.add(pod)
+        known.add((pod, field, reason))
+        sums = fields[pod].setdefault(field, {})
+        for at, value in found["values"]:
+            sums[float(at)] = sums.get(float(at), 0.0) + float(value)
+    for pod, labels, found in _of_agents(quantiles):
+        share = _share(labels)
+        if share is None:
+            continue
+        if share in points[pod]:
+            twice.add(pod)
+        points[pod][share] = float(found["value"][1]) * _MICROSECONDS
+    return {
+        pod: PodSamples(
+            **{field: tuple(sums.items()) for field, sums in fields[pod].items()},
+            quantiles=tuple(sorted(points[pod].items())),
+            twice=pod in twice,
+        )
+        for pod in fields
+    }
+
+
+def _of_agents(result: list[Json]) -> Iterator[tuple[PodName, Json, Json]]:
+    """Series of the model that is the agent, not of a part of it."""
+    for found in result:
+        labels = found["metric"]
+        if labels.get("model") == labels["dlagent"]:
+            yield (labels.get("namespace", ""), labels["pod"]), labels, found
+
+
+def _share(labels: Json) -> float | None:
+    try:
+        return float(labels.get("quantile", ""))
+    except ValueError:  # another program's metric of the same name
+        return None
+
+
+def _by_agent(result: list[Json]) -> dict[AgentName, float]:
+    found = {}
+    for series in result:
+        labels = series["metric"]
+        value = float(series["value"][1])
+        if value >= 0:  # not NaN
+            found[labels.get("agent_namespace", ""), labels.get("agent", "")] = value
+    return found

@@ -1,0 +1,217 @@
+"""The scaler: at each tick it gathers what is measured of all agents, and decides for each.
+
+It writes nothing. Where a decision is new it wakes the agent's reconciler, which asks for `view`
+and carries it out: so there is one writer an agent. The core calls `tick`; main gives it
+Prometheus. What it keeps of an agent is small, since there may be thousands.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dlagent.api import names
+from dlagent.api.types import KIND
+from dlagent.domain.scaling.decision import Decision, ScalingState, decide
+from dlagent.domain.scaling.ledger import Ledger, account
+from dlagent.domain.scaling.samples import PodSamples, SnapshotReading
+from dlagent.domain.scaling.signals import PodSeen, Signals, signals
+from dlagent.domain.scaling.slo import SloJudgement, SloWindow, judge
+from dlagent.domain.scaling.supply import supply
+from dlagent.domain.scaling.values import NoData
+from dlagent.domain.scaling.view import ScalingView
+from dlagent.manifests.common import serving_selector
+from dlagent.reconcile import observe
+from dlagent.reconcile.figures import figures_of
+from dlagent.reconcile.ports import Clock, ClusterReader, Key, MetricsSource, Object
+from dlagent.reconcile.scaled import Scaled, scaled_agent
+from dlagent.runtime.metrics import AgentFigures
+from dlagent.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_AT_A_TIME = 25  # agents, between which other work gets its turn
+_WINDOW_SECONDS = 60.0  # how often the records of the SLO are read; they are written as often
+
+Windows = Mapping[tuple[str, str], SloWindow] | NoData
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the scaler keeps of one agent. `requests` and `good` are counted since it began."""
+
+    scaled: Scaled
+    deployment: Object | None = None  # of the revision that serves
+    state: ScalingState = field(default_factory=ScalingState)
+    ledger: Ledger = field(default_factory=Ledger)
+    requests: float = 0.0
+    good: float = 0.0
+    signals: Signals | None = None
+    view: ScalingView | None = None
+
+
+class Scaler:
+    """Decides for all agents; `wake(key)` asks for a visit to one, `decided(reason)` counts."""
+
+    def __init__(
+        self,
+        reader: ClusterReader,
+        source: MetricsSource,
+        clock: Clock,
+        settings: Settings,
+        wake: Callable[[Key], None],
+        decided: Callable[[str], None],
+    ) -> None:
+        self._reader = reader
+        self._source = source
+        self._clock = clock
+        self._settings = settings
+        self._wake = wake
+        self._decided = decided
+        self._entries: dict[Key, Entry] = {}
+        self._windows: dict[int, Windows] = {}
+        self._windows_at = float("-inf")
+
+    def view(self, key: Key) -> ScalingView | None:
+        """What was decided last; None before the first tick."""
+        entry = self._entries.get(key)
+        return entry.view if entry is not None else None
+
+    def figures(self) -> Iterator[AgentFigures]:
+        """Of each agent, for the operator's metrics."""
+        for key, entry in self._entries.items():
+            yield figures_of(
+                key, entry.scaled, entry.signals, entry.view, entry.requests, entry.good
+            )
+
+    async def tick(self) -> None:
+        """Measure, and decide for each agent."""
+        await self._refresh()
+        now = self._clock.now().timestamp()
+        snapshot = await self._source.snapshot(now)
+        await self._read_windows(now)
+        for number, key in enumerate(list(self._entries)):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+            try:
+                self._look(key, snapshot, now)
+            # The boundary between agents: one that cannot be looked at must not hold up others.
+            except Exception:
+                log.exception("the scaler cannot look at %s/%s", *key)
+
+    async def _refresh(self) -> None:
+        """One entry for each agent that can be served, with its spec as it is."""
+        found = {Key(*key) for key in self._reader.keys(KIND)}
+        for gone in self._entries.keys() - found:
+            del self._entries[gone]
+        for number, key in enumerate(found):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+            obj = self._reader.get(KIND, *key)
+            entry = None if obj is None else self._entry(key, obj)
+            if entry is None:
+                self._entries.pop(key, None)
+            else:
+                self._entries[key] = entry
+
+    def _entry(self, key: Key, obj: Object) -> Entry | None:
+        if observe.is_deleting(obj):
+            return None
+        deployment = self._serving(key, obj)
+        labels = deployment["metadata"]["labels"] if deployment is not None else {}
+        artifact = labels.get(names.ARTIFACT_LABEL, "")
+        entry = self._entries.get(key)
+        if entry is not None and entry.scaled.is_of(obj, artifact):
+            entry.deployment = deployment
+            return entry
+        scaled = scaled_agent(obj, artifact, self._reader, self._settings)
+        if scaled is None:
+            return None
+        if entry is None or entry.scaled.uid != scaled.uid:
+            return Entry(scaled, deployment)
+        if entry.scaled.mode is not scaled.mode:
+            entry.state, entry.view = ScalingState(), None
+        entry.scaled, entry.deployment = scaled, deployment
+        return entry
+
+    def _serving(self, key: Key, obj: Object) -> Object | None:
+        """The Deployment of the revision that answers."""
+        revision = observe.told_revision(obj)
+        for found in self._reader.list("Deployment", key.namespace, serving_selector(key.name)):
+            same = found["metadata"]["labels"].get(names.REVISION_LABEL) == revision
+            if same and not observe.is_deleting(found):
+                return found
+        return None
+
+    async def _read_windows(self, now: float) -> None:
+        """All lengths once a minute; a length that is new at once."""
+        lengths = {entry.scaled.window_days for entry in self._entries.values()}
+        due = not 0 <= now - self._windows_at < _WINDOW_SECONDS
+        if due:
+            self._windows_at = now
+        for days in lengths if due else lengths - self._windows.keys():
+            self._windows[days] = await self._source.slo_windows(now, days)
+
+    def _look(self, key: Key, snapshot: SnapshotReading, now: float) -> None:
+        entry = self._entries[key]
+        scaling = entry.scaled.settings
+        selector = serving_selector(key.name)
+        objects = self._reader.list("Pod", key.namespace, selector)
+        pods = supply(observe.pods(objects), now, scaling.pod_start_seconds)
+        if isinstance(snapshot, NoData):
+            seen = Signals(snapshot, self._replicas(key, entry), pods=pods)
+        else:
+            samples = _of_pods(key, pods, snapshot.pods)
+            interval = self._settings.prometheus.scrape_interval_seconds
+            seen = signals(samples, pods, self._replicas(key, entry), now, interval)
+            threshold = scaling.threshold_seconds
+            entry.ledger, new = account(entry.ledger, samples, pods, threshold, now)
+            entry.requests += new.requests
+            entry.good += new.good
+        entry.signals = seen
+        decision = self._decide(entry, seen, now)
+        view = ScalingView(decision, self._judged(key, entry.scaled))
+        changed = entry.view is None or _outcome(view) != _outcome(entry.view)
+        entry.view = view
+        if changed:
+            self._wake(key)
+
+    def _replicas(self, key: Key, entry: Entry) -> int:
+        """How many are asked for: by the decision before, or as the cluster remembers it."""
+        if entry.view is not None and entry.view.decision is not None:
+            return entry.view.decision.desired
+        told = observe.told_replicas(self._reader.get(KIND, *key))
+        if told is not None and entry.scaled.decides:
+            return told
+        return observe.replicas(entry.deployment)
+
+    def _decide(self, entry: Entry, seen: Signals, now: float) -> Decision | None:
+        if entry.deployment is None or not entry.scaled.decides:
+            return None
+        entry.state, decision = decide(entry.state, seen, entry.scaled.settings, now)
+        self._decided(decision.reason)
+        return decision
+
+    def _judged(self, key: Key, scaled: Scaled) -> SloJudgement:
+        windows = self._windows[scaled.window_days]
+        if isinstance(windows, NoData):
+            return judge(windows, scaled.settings.objective)
+        missing = NoData("Prometheus has no record of its requests yet")
+        return judge(windows.get(key, missing), scaled.settings.objective)
+
+
+def _of_pods(
+    key: Key, pods: tuple[PodSeen, ...], samples: Mapping[tuple[str, str], PodSamples]
+) -> dict[str, PodSamples]:
+    found = ((pod.name, samples.get((key.namespace, pod.name))) for pod in pods)
+    return {name: its for name, its in found if its is not None}
+
+
+def _outcome(view: ScalingView) -> Hashable:
+    """What the reconciler would write of a view: equal outcomes need no visit."""
+    decision, slo = view.decision, view.slo
+    judged = (slo.verdict, slo.budget_left_percent, slo.observed_hours, slo.why)
+    if decision is None:
+        return judged
+    limited = (decision.limit, decision.needed) if decision.limit is not None else None
+    return (decision.desired, decision.blind, limited, judged)

@@ -1,0 +1,246 @@
+"""Prometheus' answers, good and bad, from a server in this process.
+
+That the queries themselves mean what they should is tested on the real one: tests/integration.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from dlagent.adapters.prometheus import Prometheus
+from dlagent.domain.scaling.samples import PodSamples, Snapshot
+from dlagent.domain.scaling.slo import SloWindow
+from dlagent.domain.scaling.values import NoData
+
+NOW = 1000.0
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+@dataclass
+class Connection:
+    url: str | None
+    scrape_interval_seconds: int = 15
+    timeout_seconds: int = 1
+    bearer_token_file: Path | None = None
+    ca_file: Path | None = None
+
+
+@asynccontextmanager
+async def serving(handler: Handler, **options: Any) -> AsyncIterator[Prometheus]:
+    application = web.Application()
+    application.router.add_post("/api/v1/query", handler)
+    async with TestServer(application) as server:
+        prometheus = Prometheus(Connection(str(server.make_url("/")), **options), [])
+        try:
+            yield prometheus
+        finally:
+            await prometheus.close()
+
+
+def answer(result: list[Any]) -> web.Response:
+    return web.json_response({"status": "success", "data": {"result": result}})
+
+
+def labels(name: str | None = None, **more: str) -> dict[str, str]:
+    given = {"namespace": "vision", "pod": "a", "dlagent": "shoes", "model": "shoes", **more}
+    return {"__name__": name, **given} if name else given
+
+
+def series(name: str, *values: str, **more: str) -> dict[str, Any]:
+    samples = [[NOW - 15 * (len(values) - n - 1), value] for n, value in enumerate(values)]
+    return {"metric": labels(name, **more), "values": samples}
+
+
+COMPLETE = [
+    series("nv_inference_request_success", "10", "20"),
+    series("nv_inference_request_failure", "0", "1"),
+    series("nv_inference_pending_request_count", "0", "2"),
+    series("nv_inference_count", "40", "80"),
+]
+QUANTILES = [
+    {"metric": labels(quantile="0.99"), "value": [NOW, "200000"]},
+    {"metric": labels(quantile="0.5"), "value": [NOW, "100000"]},
+]
+
+
+def by_query(counters: list[Any], quantiles: list[Any]) -> Handler:
+    async def handler(request: web.Request) -> web.Response:
+        query = (await request.post())["query"]
+        return answer(quantiles if "summary" in str(query) else counters)
+
+    return handler
+
+
+async def test_samples_of_a_pod_and_its_quantiles_in_seconds() -> None:
+    async with serving(by_query(COMPLETE, QUANTILES)) as prometheus:
+        found = await prometheus.snapshot(NOW)
+    assert isinstance(found, Snapshot)
+    quantiles = found.pods["vision", "a"].quantiles
+    assert {0.5: pytest.approx(0.1), 0.99: pytest.approx(0.2)} == dict(quantiles)
+    expected = PodSamples(
+        successes=((NOW - 15, 10), (NOW, 20)),
+        failures=((NOW - 15, 0), (NOW, 1)),
+        pending=((NOW - 15, 0), (NOW, 2)),
+        inferences=((NOW - 15, 40), (NOW, 80)),
+        quantiles=quantiles,
+    )
+    assert Snapshot(NOW, {("vision", "a"): expected}) == found
+
+
+@pytest.mark.parametrize(
+    ("extra", "twice"),
+    [
+        pytest.param(
+            [series("nv_inference_request_success", "5", instance="other")],
+            True,
+            id="a pod that is scraped by two jobs is marked",
+        ),
+        pytest.param(
+            [series("nv_inference_request_success", "5", model="part")],
+            False,
+            id="a model that is a part of the agent is left out",
+        ),
+    ],
+)
+async def test_more_than_one_series(extra: list[Any], twice: bool) -> None:
+    async with serving(by_query([*COMPLETE, *extra], [])) as prometheus:
+        found = await prometheus.snapshot(NOW)
+    assert isinstance(found, Snapshot)
+    assert twice is found.pods["vision", "a"].twice
+
+
+async def test_failures_are_added_over_their_reasons() -> None:
+    more = [
+        series("nv_inference_request_failure", "3", "4", reason="BACKEND"),
+        series("nv_inference_request_failure", "0", "5", reason="CANCELED"),
+    ]
+    async with serving(by_query([*COMPLETE, *more], [])) as prometheus:
+        found = await prometheus.snapshot(NOW)
+    assert isinstance(found, Snapshot)
+    pod = found.pods["vision", "a"]
+    assert ((NOW - 15, 3), (NOW, 10)) == pod.failures
+    assert not pod.twice
+
+
+async def test_quantiles_of_somebody_else_are_left_out() -> None:
+    strange = {"metric": labels(quantile="most"), "value": [NOW, "1"]}
+    async with serving(by_query(COMPLETE, [strange])) as prometheus:
+        found = await prometheus.snapshot(NOW)
+    assert isinstance(found, Snapshot)
+    assert () == found.pods["vision", "a"].quantiles
+
+
+async def test_no_series_at_all_are_no_pods() -> None:
+    async with serving(by_query([], [])) as prometheus:
+        assert Snapshot(NOW, {}) == await prometheus.snapshot(NOW)
+
+
+async def slow(_request: web.Request) -> web.Response:
+    await asyncio.sleep(30)
+    return answer([])
+
+
+async def broken(_request: web.Request) -> web.Response:
+    return web.Response(status=503, text="<html>try later</html>")
+
+
+async def refusing(_request: web.Request) -> web.Response:
+    text = json.dumps({"status": "error", "error": "query processing would load too many samples"})
+    return web.Response(status=422, text=text)
+
+
+async def strange(_request: web.Request) -> web.Response:
+    return web.json_response(["no", "object"])
+
+
+@pytest.mark.parametrize(
+    ("handler", "why"),
+    [
+        pytest.param(slow, "Prometheus did not answer within 1 s", id="slow"),
+        pytest.param(broken, "Prometheus answered HTTP 503 without JSON", id="a proxy's page"),
+        pytest.param(
+            refusing,
+            "Prometheus answered HTTP 422: query processing would load too many samples",
+            id="a refusal",
+        ),
+        pytest.param(strange, "Prometheus answered HTTP 200: no result", id="other JSON"),
+    ],
+)
+async def test_a_bad_answer_is_no_data_and_says_why(handler: Handler, why: str) -> None:
+    async with serving(handler) as prometheus:
+        assert NoData(why) == await prometheus.snapshot(NOW)
+        assert NoData(why) == await prometheus.slo_windows(NOW, 7)
+
+
+async def test_nobody_there_is_no_data() -> None:
+    prometheus = Prometheus(Connection("http://127.0.0.1:9"), [])
+    found = await prometheus.snapshot(NOW)
+    await prometheus.close()
+    assert isinstance(found, NoData)
+    assert found.why.startswith("Prometheus cannot be reached")
+
+
+async def test_without_a_url_the_setting_is_named() -> None:
+    found = await Prometheus(Connection(None), []).snapshot(NOW)
+    assert isinstance(found, NoData)
+    assert "prometheus.url" in found.why
+
+
+async def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Authorization"))
+        return answer([])
+
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    async with serving(handler, bearer_token_file=token) as prometheus:
+        await prometheus.snapshot(NOW)
+        token.write_text("second\n")
+        await prometheus.snapshot(NOW)
+        token.unlink()
+        found = await prometheus.snapshot(NOW)
+    assert ["Bearer first"] * 2 + ["Bearer second"] * 2 == seen
+    assert isinstance(found, NoData)
+
+
+async def test_only_the_namespaces_that_are_watched_are_asked_for() -> None:
+    queries = []
+
+    async def handler(request: web.Request) -> web.Response:
+        queries.append(str((await request.post())["query"]))
+        return answer([])
+
+    async with serving(handler) as whole:
+        url = whole._connection.url
+        some = Prometheus(Connection(url), ["a", "b"])
+        await some.snapshot(NOW)
+        await some.close()
+    assert all('namespace=~"a|b"' in query for query in queries)
+
+
+async def test_the_window_is_the_sum_of_what_was_recorded_each_minute() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        query = str((await request.post())["query"])
+        agent = {"agent_namespace": "vision", "agent": "shoes"}
+        idle = {"agent_namespace": "vision", "agent": "idle"}
+        value = "30" if query.startswith("count") else "450" if "good" in query else "500"
+        return answer(
+            [
+                {"metric": agent, "value": [NOW, value]},
+                {"metric": idle, "value": [NOW, "NaN"]},
+            ]
+        )
+
+    async with serving(handler) as prometheus:
+        found = await prometheus.slo_windows(NOW, 7)
+    assert {("vision", "shoes"): SloWindow(100, 90, 1800)} == found
