@@ -5,14 +5,17 @@ import sys
 
 NAMES = {
     "first_answer": "kubectl apply to the first correct answer",
+    "load_generator": "requests a second that one core of `dlagent bench` sends in time",
+    "operator_scale": "the operator with 1,000 agents, beside one of plain kopf",
     "steady_state": "what the operator costs while nothing happens",
+    "summaries": "what Triton's latency summaries cost",
 }
 
 
 def main() -> None:
     """Run the benchmark that is named first."""
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
-        known = "\n".join(f"  {name:14}{text}" for name, text in NAMES.items())
+        known = "\n".join(f"  {name:16}{text}" for name, text in NAMES.items())
         raise SystemExit(f"which benchmark?\n{known}")
     name = sys.argv.pop(1)
     importlib.import_module(f"benchmarks.{name}").main()

@@ -5,10 +5,8 @@ cpu_seconds  the operator's processor time over the same 5 minutes
 rss_mib      its resident memory at the end
 baseline_*   an idle operator of bare kopf that watches the same agents, at the same time
 
-The apiserver itself counts the writes: a FlowSchema that matches the operator's service account and
-the writing verbs makes it keep a count of those requests, with no change to either program. A
-write that changes nothing counts too. Before the window an agent is edited, and the count must
-rise: a count that cannot see a write would prove nothing.
+The apiserver itself counts the writes (benchmarks/writes.py). Before the window an agent is edited,
+and the count must rise: a count that cannot see a write would prove nothing.
 """
 
 import argparse
@@ -36,14 +34,11 @@ from benchmarks.bench import (
     room,
     say,
 )
+from benchmarks.writes import WriteCount
 from dlagent_demo.kube import Json, Kube
 from dlagent_local.cluster import Cluster
 
 OPERATOR_NAMESPACE = "dlagent-system"
-WRITING_VERBS = ["create", "update", "patch", "delete", "deletecollection"]
-WRITES, LEASE = "bench-operator-writes", "bench-operator-lease"
-COUNTER = "apiserver_flowcontrol_dispatched_requests_total"
-QUIET_SECONDS = 20
 
 
 def main() -> None:
@@ -58,10 +53,10 @@ def main() -> None:
         here.kube.apply(*(_agent(number) for number in range(arguments.agents)))
         _wait_ready(here.kube)
         operator = Operator(cluster)
-        operator.count_writes()
+        operator.count.begin()
         control = _edit_one_agent(operator, here.kube)
         with _bare_kopf(cluster) as baseline:
-            _wait_quiet(operator)
+            operator.count.wait_quiet()
             say(f"nothing happens for {arguments.seconds} s")
             figures = _measure(operator, baseline, arguments.seconds)
     report(figures | {"control_writes": control, "agents": arguments.agents})
@@ -120,54 +115,13 @@ class Operator:
         running = [pod for pod in pods if pod["status"]["phase"] == "Running"]
         if len(running) != 1:
             raise BenchmarkError(f"expected one pod of the operator, there are {len(running)}")
-        self._account = running[0]["spec"]["serviceAccountName"]
+        account = running[0]["spec"]["serviceAccountName"]
+        self.count = WriteCount(self._kube, OPERATOR_NAMESPACE, account)
         annotations = running[0]["metadata"]["annotations"]
         address, port = running[0]["status"]["podIP"], annotations["prometheus.io/port"]
         self._metrics = (
             f"http://{address}:{port}{annotations.get('prometheus.io/path', '/metrics')}"
         )
-
-    def count_writes(self) -> None:
-        """Have the apiserver count this account's writes from now on, those to Leases apart."""
-        everything = {"apiGroups": ["*"], "resources": ["*"]}
-        leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
-        self._kube.apply(
-            self._flow_schema(LEASE, precedence=10, resources=leases),
-            self._flow_schema(WRITES, precedence=11, resources=everything),
-        )
-
-    def _flow_schema(self, name: str, precedence: int, resources: Json) -> Json:
-        account = {"namespace": OPERATOR_NAMESPACE, "name": self._account}
-        rule = {
-            "subjects": [{"kind": "ServiceAccount", "serviceAccount": account}],
-            "resourceRules": [
-                {**resources, "verbs": WRITING_VERBS, "clusterScope": True, "namespaces": ["*"]}
-            ],
-        }
-        return {
-            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-            "kind": "FlowSchema",
-            "metadata": {"name": name},
-            "spec": {
-                "priorityLevelConfiguration": {"name": "workload-high"},
-                "matchingPrecedence": precedence,
-                "distinguisherMethod": {"type": "ByUser"},
-                "rules": [rule],
-            },
-        }
-
-    def writes(self) -> int:
-        """How many of its requests wrote, Leases apart, since `count_writes`."""
-        return self._dispatched(WRITES)
-
-    def lease_writes(self) -> int:
-        """How often it wrote its Lease."""
-        return self._dispatched(LEASE)
-
-    def _dispatched(self, schema: str) -> int:
-        metrics = self._kube("get", "--raw", "/metrics")
-        lines = (line for line in metrics.splitlines() if line.startswith(COUNTER + "{"))
-        return sum(int(float(line.split()[-1])) for line in lines if f'"{schema}"' in line)
 
     def cpu_seconds(self) -> float:
         """Processor time so far, by its own metrics."""
@@ -187,7 +141,7 @@ class Operator:
 
 def _edit_one_agent(operator: Operator, kube: Kube) -> int:
     """The control: an edit that the operator must answer by a write; how many were counted."""
-    before = operator.writes()
+    before = operator.count.writes()
     # The SLO goes back to what it was: the first edit alone must be answered by a new status.
     for threshold in (99, 100):
         patch = json.dumps({"spec": {"slo": {"latency": {"thresholdMilliseconds": threshold}}}})
@@ -195,33 +149,20 @@ def _edit_one_agent(operator: Operator, kube: Kube) -> int:
         eventually("the edit to be seen", lambda: is_ready(kube.get("dlagent", "idle-0")))
     counted: int = eventually(
         "the apiserver to count a write of the operator",
-        lambda: operator.writes() - before,
+        lambda: operator.count.writes() - before,
         within_seconds=30,
     )
     say(f"control: {counted} writes counted after an edit")
     return counted
 
 
-def _wait_quiet(operator: Operator) -> None:
-    """Until the operator has written nothing for a while: the edit is history."""
-    last, since = operator.writes(), time.monotonic()
-    deadline = time.monotonic() + 300
-    while time.monotonic() - since < QUIET_SECONDS:
-        time.sleep(1)
-        now = operator.writes()
-        if now != last:
-            last, since = now, time.monotonic()
-        if time.monotonic() > deadline:
-            raise BenchmarkError("the operator did not stop writing for 5 minutes")
-
-
 def _measure(operator: Operator, baseline: psutil.Process, seconds: int) -> Json:
-    writes, leases = operator.writes(), operator.lease_writes()
+    writes, leases = operator.count.writes(), operator.count.lease_writes()
     cpu, baseline_cpu = operator.cpu_seconds(), _cpu(baseline)
     time.sleep(seconds)
     return {
-        "writes": operator.writes() - writes,
-        "lease_writes": operator.lease_writes() - leases,
+        "writes": operator.count.writes() - writes,
+        "lease_writes": operator.count.lease_writes() - leases,
         "cpu_seconds": round(operator.cpu_seconds() - cpu, 2),
         "rss_mib": round(operator.rss_mib(), 1),
         "baseline_cpu_seconds": round(_cpu(baseline) - baseline_cpu, 2),
