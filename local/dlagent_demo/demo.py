@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dlagent.cli.agent_client import AgentClient
+from dlagent_demo import scaling
 from dlagent_demo.agentview import follow
 from dlagent_demo.classify import Served, classify
 from dlagent_demo.places import NAMESPACE, LocalPlace, OwnPlace, Place
@@ -118,6 +119,8 @@ def _run(place: Place, screen: Screen) -> None:
             place.kube, client, test.images[0], lambda: _change(place, screen), screen
         )
         _judge(result, screen)
+    with screen.stage("A promise under a load that rises and falls: replicas follow"):
+        _scale(place, test.images[0], screen)
     _what_next(place, screen)
 
 
@@ -191,15 +194,32 @@ def _judge(result: Rollout, screen: Screen) -> None:
     screen.line(f"{len(result.load.requests)} requests, none failed", style="bold green")
 
 
+def _scale(place: Place, image: Any, screen: Screen) -> None:
+    if not place.simulates:
+        screen.line("only on the local cluster: it needs the runtime simulated-accelerator")
+        return
+    screen.command(f"kubectl apply -n {NAMESPACE} -f {scaling.MANIFEST}")
+    place.kube("apply", "-f", scaling.MANIFEST)
+    follow(place.kube, scaling.AGENT, screen, lambda seen: seen.ready, SERVE_SECONDS)
+    client = AgentClient(place.endpoint(scaling.AGENT), scaling.AGENT)
+    scaled = scaling.scale(place.kube, client, image, screen)
+    if scaled.summary.failed:
+        raise DemoFailedError(f"{scaled.summary.failed} requests failed")
+    if not scaled.kept:
+        raise DemoFailedError(f"the promise was not kept: {scaled}. Was the machine busy?")
+
+
 def _what_next(place: Place, screen: Screen) -> None:
     screen.console.print("\n[bold]It stays up. What to try next:[/bold]")
     for text in (
         "export PATH=$PWD/.venv/bin:$PATH",
         place.shell,
         f"kubectl get dlagents -n {NAMESPACE} -o wide",
-        f"kubectl describe dlagent {AGENT} -n {NAMESPACE}",
+        f"kubectl describe dlagent {scaling.AGENT} -n {NAMESPACE}",
         "python -m examples.fashion_mnist.picture 0 > boot.png",
         f"dlagent infer {AGENT} boot.png -n {NAMESPACE}",
+        f"dlagent bench {scaling.AGENT} -n {NAMESPACE} --rate 5..90 --shape steps --duration 3m"
+        " --fresh-connections --plot load.png",
         "make demo-down",
     ):
         screen.console.print(f"  {text}", style="cyan", highlight=False, soft_wrap=True)

@@ -29,6 +29,10 @@ class Place(Protocol):
     def shell(self) -> str:
         """What a user types first, so that kubectl and dlagent find this cluster."""
 
+    @property
+    def simulates(self) -> bool:
+        """Whether its operator has the runtime simulated-accelerator."""
+
     def up(self, screen: Screen) -> None: ...
 
     def put_model(self, model: Path) -> None:
@@ -64,6 +68,8 @@ class _Lines:
 
 class LocalPlace:
     """The local cluster named `demo`."""
+
+    simulates = True
 
     def __init__(self) -> None:
         from dlagent_local.cluster import Cluster
@@ -103,6 +109,7 @@ class OwnPlace:
 
     kubeconfig: Path | None
     copier_image: str
+    simulates = False
 
     @property
     def kube(self) -> Kube:

@@ -92,7 +92,8 @@ class Cluster:
         deploy.monitoring(self.kube(), progress)
         if operator:
             prometheus_url = self.service_url("monitoring", "prometheus")
-            deploy.operator(self.kube(), self.kubeconfig, prometheus_url, progress)
+            values = deploy.operator_values(prometheus_url)
+            deploy.operator(self.kube(), self.kubeconfig, values, progress)
 
     def down(self) -> bool:
         """Stop everything and remove all state; whether it was running."""

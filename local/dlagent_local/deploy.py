@@ -59,15 +59,20 @@ def prometheus_rules() -> dict[str, Any]:
     }
 
 
-def operator(kube: Kube, kubeconfig: Path, prometheus_url: str, progress: Progress) -> None:
+def operator_values(prometheus_url: str) -> dict[str, Any]:
+    """The chart's values for this cluster."""
+    values: dict[str, Any] = yaml.safe_load((_FOLDER / "values.yaml").read_text())
+    values["settings"]["prometheus"]["url"] = prometheus_url
+    return values
+
+
+def operator(kube: Kube, kubeconfig: Path, values: dict[str, Any], progress: Progress) -> None:
     """The operator, by its Helm chart: the same as `helm upgrade --install --wait`.
 
     Raises DeployError when the chart is refused, TimeoutError when the operator does not get ready.
     """
     progress.begin("operator", "installing the operator's chart")
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}})
-    values = yaml.safe_load((_FOLDER / "values.yaml").read_text())
-    values["settings"]["prometheus"]["url"] = prometheus_url
     _install_chart(kubeconfig, values)
 
     def ready() -> bool:

@@ -193,6 +193,8 @@ def _controller_manager(paths: ClusterPaths, addresses: Addresses, binaries: Bin
         "root-ca-file": paths.pki / "ca.crt",
         "use-service-account-credentials": "true",
         "controllers": _CONTROLLERS,
+        # As often as the operator's own scaler here (values.yaml).
+        "horizontal-pod-autoscaler-sync-period": "5s",
         # At the usual 20 a second the controllers' token requests alone take 5 s.
         "kube-api-qps": "300",
         "kube-api-burst": "300",

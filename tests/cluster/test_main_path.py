@@ -23,7 +23,9 @@ def test_a_model_file_becomes_a_right_answer(room: Room) -> None:
         c["type"]: c["status"] for c in status["conditions"]
     }
     header, row = room.kubectl("get", "dla").splitlines()
-    assert "NAME READY REASON ARTIFACT PRECISION REPLICAS SLO AGE" == " ".join(header.split())
+    assert "NAME READY REASON ARTIFACT PRECISION REPLICAS SLO SLOMET AGE" == " ".join(
+        header.split()
+    )
     assert "agent True Serving Built FP32 1 99% < 100ms" == " ".join(row.split()[:9])
     wide = room.kubectl("get", "dla", "-o", "wide")
     assert "ONNXRuntime" in wide

@@ -41,6 +41,17 @@ class Requests:
         place = self.outcomes.index(UNFINISHED) if known else len(self.outcomes)
         return np.equal(self.outcome, place)
 
+    def due_within(self, first_seconds: float, last_seconds: float) -> "Requests":
+        """Those that were due in [first_seconds, last_seconds)."""
+        kept = (self.due_seconds >= first_seconds) & (self.due_seconds < last_seconds)
+        return Requests(
+            self.due_seconds[kept],
+            self.late_seconds[kept],
+            self.latency_seconds[kept],
+            self.outcome[kept],
+            self.outcomes,
+        )
+
     def failures(self) -> dict[str, int]:
         """How many failed, by kind, the most frequent first."""
         counts = np.bincount(self.outcome, minlength=len(self.outcomes)).tolist()

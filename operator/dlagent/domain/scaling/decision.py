@@ -140,19 +140,20 @@ def decide(
         return state, _blind(signals, settings, signals.arrivals.why, able.rate)
     need = _need(signals, settings, able)
     state = _remember(state, need, settings, now)
-    desired, reason = need.replicas, need.reason
+    desired, reason, message = need.replicas, need.reason, need.message
     if desired < signals.replicas:
         desired = _lowered(state, signals, settings, now)
         if desired == signals.replicas:
             reason = Reason.HOLDING
         else:
             state = replace(state, lowered_at=now)
+            message += f" Fewer were enough for {settings.window_seconds:.0f} s."
     bounded = _clamp(desired, settings)
     needed = state.needed[0][1]
     return state, Decision(
         desired=bounded,
         reason=reason if bounded == desired else Reason.BOUNDS,
-        message=need.message,
+        message=message,
         capacity=able.rate,
         needed=needed,
         limit=_limit(signals, settings, able, needed),

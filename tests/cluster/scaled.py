@@ -1,0 +1,76 @@
+"""Agents that scale, and an operator that decides quickly, for the tests of scaling."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dlagent_local import deploy
+from dlagent_local.cluster import Cluster
+from dlagent_local.progress import Silent
+from harness import Agent, Json, eventually, merged
+from models import scaling_model, write
+from rooms import Room
+
+ROW = [1.0, 2.0, 3.0, 4.0]
+DOUBLED = [2.0, 4.0, 6.0, 8.0]
+UP_SECONDS, DOWN_SECONDS = 120.0, 300.0
+# Fewer replicas must have been enough for so long, with the operator of `quick_operator`.
+QUICK_HOLD_SECONDS = 20
+
+
+def scaling_spec(room: Room, **changes: Any) -> Json:
+    """An agent on the simulated accelerator that may have one to four replicas."""
+    scaled: Json = {
+        "serving": {"runtime": "simulated-accelerator"},
+        "slo": {"latency": {"thresholdMilliseconds": 500}},
+        "scaling": {"mode": "Auto", "minReplicas": 1, "maxReplicas": 4},
+    }
+    return merged(room.spec(**scaled), changes)
+
+
+def scaling_agent(room: Room, name: str = "agent", **changes: Any) -> Agent:
+    """Such an agent, ready."""
+    write(room.models, "model.onnx", scaling_model(2))
+    agent = room.agent(name)
+    agent.apply(scaling_spec(room, **changes))
+    agent.wait_ready()
+    return agent
+
+
+def replicas(agent: Agent) -> int:
+    """How many the status says there are to be."""
+    found: int = agent.get()["status"]["replicas"]
+    return found
+
+
+def wait_replicas(agent: Agent, count: int, within_seconds: float = UP_SECONDS) -> None:
+    """Until so many are asked for and answer."""
+
+    def seen() -> tuple[int, int]:
+        status = agent.get()["status"]
+        return status["replicas"], status.get("readyReplicas", 0)
+
+    eventually(
+        seen, lambda now: now == (count, count), within_seconds, f"{agent.name}: {count} replicas"
+    )
+
+
+@contextmanager
+def quick_operator(cluster: Cluster, prometheus_url: str | None = None) -> Iterator[None]:
+    """The operator with shorter times, which may ask another Prometheus, while the block runs."""
+    real = cluster.service_url("monitoring", "prometheus")
+    usual = deploy.operator_values(real)
+    times = {"tickSeconds": 2, "holdSeconds": QUICK_HOLD_SECONDS}
+    runtime = {"podStartSeconds": 5}
+    quick = {
+        "scaling": times,
+        "prometheus": {"url": prometheus_url or real},
+        "runtimes": {"simulated-accelerator": runtime},
+    }
+    deploy.operator(
+        cluster.kube(), cluster.kubeconfig, merged(usual, {"settings": quick}), Silent()
+    )
+    try:
+        yield
+    finally:
+        deploy.operator(cluster.kube(), cluster.kubeconfig, usual, Silent())
