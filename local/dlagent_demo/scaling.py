@@ -29,8 +29,8 @@ AGENT = "fashion-mnist-scaled"
 MANIFEST = "examples/fashion_mnist/scaled.yaml"
 PICTURE = Path("demo-scaling.png")
 # Requests a second. One replica answers about 32 of them within the promise.
-RISE, TOP, FALL, END = 15.0, 125.0, 155.0, 170.0
-CURVE = RateCurve(((0, 8), (RISE, 8), (TOP, 70), (FALL, 70), (END, 8), (250, 8)))
+RISE, TOP, FALL, LOW = 10.0, 150.0, 170.0, 185.0
+CURVE = RateCurve(((0, 16), (RISE, 16), (TOP, 75), (FALL, 75), (LOW, 16), (250, 16)))
 PHASES = (
     ("quiet", 0.0, RISE),
     ("rises", RISE, TOP),

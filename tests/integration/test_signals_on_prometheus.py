@@ -110,7 +110,7 @@ def test_load_and_latency_of_a_real_triton(
     before = until(server, lambda now: POD in now.pods and len(now.pods[POD].successes) > 1)
     start = before.pods[POD].successes[-1][1]
     pod = PodSeen(POD[1], Supply.READY, created=0.0, ready_since=0.0)
-    ledger, _ = account(Ledger(), {POD[1]: before.pods[POD]}, [pod], 10.0, before.at)
+    ledger, _ = account(Ledger(), {POD[1]: before.pods[POD]}, [pod], 10.0)
 
     send(triton, OTHER_MODEL, 5)
     send(triton, AGENT, REQUESTS)
@@ -124,7 +124,7 @@ def test_load_and_latency_of_a_real_triton(
     assert ROWS == seen.inferences_per_request
     assert isinstance(seen.latency, Mixture)
     assert 0 < seen.latency.quantile(0.5) <= seen.latency.quantile(0.99) < 5
-    _, entry = account(ledger, {POD[1]: found.pods[POD]}, [pod], 10.0, found.at)
+    _, entry = account(ledger, {POD[1]: found.pods[POD]}, [pod], 10.0)
     assert REQUESTS == entry.requests
     assert pytest.approx(REQUESTS, rel=0.01) == entry.good
 

@@ -6,6 +6,7 @@ goes wrong is an answer as well (`NoData`): nothing here raises.
 
 import asyncio
 import json
+import logging
 import ssl
 from collections import defaultdict
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ _RECORDED_GOOD = "dlagent:slo_good_requests:increase5m"
 _RECORDED_EVERY_SECONDS = 60
 _RECORDED_OVER_MINUTES = 5
 
+log = logging.getLogger(__name__)
+
 Json = dict[str, Any]
 AgentName = tuple[str, str]  # namespace and name
 
@@ -59,6 +62,10 @@ class Connection(Protocol):
     def bearer_token_file(self) -> Path | None: ...
     @property
     def ca_file(self) -> Path | None: ...
+
+
+# What reading JSON of another shape than Prometheus documents can raise.
+_NOT_AS_DOCUMENTED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class _UnansweredError(Exception):
@@ -90,6 +97,8 @@ class Prometheus:
             return Snapshot(at, _pods(series, quantiles))
         except _UnansweredError as error:
             return NoData(str(error))
+        except _NOT_AS_DOCUMENTED as error:
+            return _unreadable(error)
 
     async def slo_windows(self, at: float, days: int) -> dict[AgentName, SloWindow] | NoData:
         """What is recorded of each agent in the days before; agents without a record are absent."""
@@ -105,6 +114,8 @@ class Prometheus:
             ]
         except _UnansweredError as error:
             return NoData(str(error))
+        except _NOT_AS_DOCUMENTED as error:
+            return _unreadable(error)
         return {
             agent: SloWindow(
                 requests[agent] / _RECORDED_OVER_MINUTES,
@@ -134,10 +145,15 @@ class Prometheus:
                     body = await answer.read()
                     status = answer.status
         except TimeoutError as error:
-            raise _UnansweredError(f"Prometheus did not answer within {seconds} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise _UnansweredError(f"Prometheus cannot be reached: {error}") from error
+            raise self._unanswered(f"nothing within {seconds} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a token's bytes
+            raise self._unanswered(str(error) or type(error).__name__) from error
         return _result(status, body)
+
+    def _unanswered(self, details: str) -> _UnansweredError:
+        """One text for all that comes and goes: it stands in the status of every agent."""
+        log.warning("Prometheus at %s does not answer: %s", self._connection.url, details)
+        return _UnansweredError("Prometheus does not answer (the operator's log says why)")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -151,6 +167,11 @@ class Prometheus:
         if token_file is None:
             return {}
         return {"Authorization": f"Bearer {token_file.read_text(encoding='utf-8').strip()}"}
+
+
+def _unreadable(error: Exception) -> NoData:
+    log.warning("Prometheus' answer cannot be read: %r", error)
+    return NoData("Prometheus gives answers that cannot be read (the operator's log says why)")
 
 
 def _result(status: int, body: bytes) -> list[Json]:

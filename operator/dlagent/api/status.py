@@ -89,6 +89,8 @@ class SloStatus(ApiModel):
 class ScalingStatus(ApiModel):
     """The last decision about the number of replicas that changed it."""
 
+    mode: Text | None = None
+    """In which mode it was decided: in mode Advise it is advice only."""
     desired: Count | None = None
     """How many replicas there should be."""
     capacity_per_replica: Count | None = None

@@ -22,6 +22,7 @@ from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.build.decision import known_digest
 from dlagent.domain.rollout.decide import pods_to_check
 from dlagent.domain.rollout.seen import Agent, Check, Deployment, Job, Pod, Record, Seen
+from dlagent.domain.scaling.view import ScalingView
 from dlagent.domain.status.errors import PodUnreachable
 from dlagent.domain.status.model import parse_status
 from dlagent.manifests.common import serving_selector
@@ -141,13 +142,19 @@ class Gatherer:
             selected=observe.selected_revision(
                 self._reader.get("Service", agent.namespace, agent.name)
             ),
-            scaling=self._views.view(Key(agent.namespace, agent.name)),
+            scaling=self._view(agent),
         )
         wanted = pods_to_check(seen, now)
         if wanted is None:
             return seen
         checks = [self._check(agent, pod, wanted.check) for pod in wanted.pods]
         return replace(seen, checks=tuple(await asyncio.gather(*checks)))
+
+    def _view(self, agent: Agent) -> ScalingView | None:
+        """What the scaler decided for this spec; what it decided for another one is history."""
+        view = self._views.view(Key(agent.namespace, agent.name))
+        current = view is not None and (view.uid, view.generation) == (agent.uid, agent.generation)
+        return view if current else None
 
     async def _jobs(self, agent: Agent) -> tuple[Job, ...]:
         objects = self._reader.list("Job", agent.namespace, {names.COMPONENT_LABEL: "build"})

@@ -68,10 +68,10 @@ def _created(obj: Object) -> datetime:
     return moment(obj["metadata"].get("creationTimestamp")) or _EPOCH
 
 
-def _condition(obj: Object, type_: str) -> Object:
-    """The condition while it is True, else an empty one."""
+def _condition(obj: Object, type_: str, status: str = "True") -> Object:
+    """The condition while it has that status, else an empty one."""
     for item in (obj.get("status") or {}).get("conditions") or []:
-        if item.get("type") == type_ and item.get("status") == "True":
+        if item.get("type") == type_ and item.get("status") == status:
             return dict(item)
     return {}
 
@@ -84,8 +84,8 @@ def pods(objects: Iterable[Object]) -> tuple[Pod, ...]:
 
 def pod(obj: Object) -> Pod:
     status = obj.get("status") or {}
-    failed = status.get("phase") == "Failed"
-    ready = _condition(obj, "Ready")
+    phase = status.get("phase")
+    ready, unready = _condition(obj, "Ready"), _condition(obj, "Ready", "False")
     statuses = [
         *(status.get("initContainerStatuses") or []),
         *(status.get("containerStatuses") or []),
@@ -95,11 +95,14 @@ def pod(obj: Object) -> Pod:
         ip=status.get("podIP"),
         ready=bool(ready),
         deleting=is_deleting(obj),
-        running=status.get("phase") == "Running",
+        running=phase == "Running",
         created=_created(obj),
         ready_since=moment(ready.get("lastTransitionTime")),
-        failure=status.get("reason") if failed else None,
-        failure_message=status.get("message") if failed else None,
+        unready_since=moment(unready.get("lastTransitionTime")),
+        revision=(obj["metadata"].get("labels") or {}).get(names.REVISION_LABEL, ""),
+        ended=phase in ("Failed", "Succeeded"),
+        failure=status.get("reason") if phase == "Failed" else None,
+        failure_message=status.get("message") if phase == "Failed" else None,
         unschedulable=_unschedulable(status),
         containers=tuple(_container(item) for item in statuses),
     )
@@ -185,10 +188,11 @@ def told_revision(agent: Object) -> str | None:
     return str(revision) if revision is not None else None
 
 
-def told_replicas(agent: Object | None) -> int | None:
-    """The number of replicas that the status of a DLAgent says was decided last."""
-    desired = _part(_part(agent, "status"), "scaling").get("desired")
-    return desired if isinstance(desired, int) else None
+def told_replicas(agent: Object | None) -> tuple[int | None, str | None]:
+    """What the status of a DLAgent says was decided last: how many, and in which mode."""
+    scaling = _part(_part(agent, "status"), "scaling")
+    desired = scaling.get("desired")
+    return desired if isinstance(desired, int) else None, scaling.get("mode")
 
 
 def replicas(deployment: Object | None) -> int:

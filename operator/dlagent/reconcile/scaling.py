@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 
 from dlagent.api import names
 from dlagent.api.types import KIND
+from dlagent.domain.rollout.seen import Pod
+from dlagent.domain.rollout.size import carried_over
+from dlagent.domain.scaling.births import births
 from dlagent.domain.scaling.decision import Decision, ScalingState, decide
 from dlagent.domain.scaling.ledger import Ledger, account
 from dlagent.domain.scaling.samples import PodSamples, SnapshotReading
-from dlagent.domain.scaling.signals import PodSeen, Signals, signals
+from dlagent.domain.scaling.signals import Signals, signals
 from dlagent.domain.scaling.slo import SloJudgement, SloWindow, judge
 from dlagent.domain.scaling.supply import supply
-from dlagent.domain.scaling.values import NoData
+from dlagent.domain.scaling.values import Measured, NoData
 from dlagent.domain.scaling.view import ScalingView
 from dlagent.manifests.common import serving_selector
 from dlagent.reconcile import observe
@@ -32,8 +35,19 @@ log = logging.getLogger(__name__)
 
 _AT_A_TIME = 25  # agents, between which other work gets its turn
 _WINDOW_SECONDS = 60.0  # how often the records of the SLO are read; they are written as often
+_WINDOW_KEPT_SECONDS = 600.0  # for how long, where they cannot be read anew
 
-Windows = Mapping[tuple[str, str], SloWindow] | NoData
+_NOT_ASKED = NoData("Prometheus has not been asked yet")
+_NO_RECORD = NoData("Prometheus has no record of its requests yet")
+_NO_LATENCY = NoData("requests arrive, and no pod tells how long its answers took")
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What Prometheus has of the SLOs of all agents, and when that was asked for."""
+
+    at: float
+    windows: Mapping[tuple[str, str], SloWindow] | NoData
 
 
 @dataclass(slots=True)
@@ -43,6 +57,7 @@ class Entry:
     scaled: Scaled
     deployment: Object | None = None  # of the revision that serves
     state: ScalingState = field(default_factory=ScalingState)
+    births: dict[str, float] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     requests: float = 0.0
     good: float = 0.0
@@ -69,7 +84,7 @@ class Scaler:
         self._wake = wake
         self._decided = decided
         self._entries: dict[Key, Entry] = {}
-        self._windows: dict[int, Windows] = {}
+        self._windows: dict[int, _Recorded] = {}
         self._windows_at = float("-inf")
 
     def view(self, key: Key) -> ScalingView | None:
@@ -85,16 +100,21 @@ class Scaler:
             )
 
     async def tick(self) -> None:
-        """Measure, and decide for each agent."""
+        """Measure, and decide for each agent; then see whether promises are kept."""
         await self._refresh()
         now = self._clock.now().timestamp()
         snapshot = await self._source.snapshot(now)
-        await self._read_windows(now)
+        await self._each(lambda key: self._look(key, snapshot, now))
+        # Behind the decisions, which must not wait for it.
+        if await self._read_windows(now):
+            await self._each(self._judge)
+
+    async def _each(self, look: Callable[[Key], None]) -> None:
         for number, key in enumerate(list(self._entries)):
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
             try:
-                self._look(key, snapshot, now)
+                look(key)
             # The boundary between agents: one that cannot be looked at must not hold up others.
             except Exception:
                 log.exception("the scaler cannot look at %s/%s", *key)
@@ -108,7 +128,12 @@ class Scaler:
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
             obj = self._reader.get(KIND, *key)
-            entry = None if obj is None else self._entry(key, obj)
+            try:
+                entry = None if obj is None else self._entry(key, obj)
+            # As in `_each`: whatever is wrong with the record of one artifact, others go on.
+            except Exception:
+                log.exception("the scaler cannot use %s/%s", *key)
+                entry = None
             if entry is None:
                 self._entries.pop(key, None)
             else:
@@ -130,7 +155,9 @@ class Scaler:
         if entry is None or entry.scaled.uid != scaled.uid:
             return Entry(scaled, deployment)
         if entry.scaled.mode is not scaled.mode:
-            entry.state, entry.view = ScalingState(), None
+            entry.state = ScalingState()
+        if entry.scaled.generation != scaled.generation:
+            entry.view = None  # its number may have been changed in between by hand
         entry.scaled, entry.deployment = scaled, deployment
         return entry
 
@@ -143,34 +170,56 @@ class Scaler:
                 return found
         return None
 
-    async def _read_windows(self, now: float) -> None:
-        """All lengths once a minute; a length that is new at once."""
+    async def _read_windows(self, now: float) -> bool:
+        """All lengths once a minute; a length that is new at once. Whether any was read.
+
+        An answer that fails leaves the one before it for a while: windows are of days.
+        """
         lengths = {entry.scaled.window_days for entry in self._entries.values()}
         due = not 0 <= now - self._windows_at < _WINDOW_SECONDS
         if due:
             self._windows_at = now
-        for days in lengths if due else lengths - self._windows.keys():
-            self._windows[days] = await self._source.slo_windows(now, days)
+        wanted = sorted(lengths if due else lengths - self._windows.keys())
+        answers = await asyncio.gather(*(self._source.slo_windows(now, days) for days in wanted))
+        for days, windows in zip(wanted, answers, strict=True):
+            if not isinstance(windows, NoData) or not self._is_recent(days, now):
+                self._windows[days] = _Recorded(now, windows)
+        return bool(wanted)
+
+    def _is_recent(self, days: int, now: float) -> bool:
+        known = self._windows.get(days)
+        if known is None or isinstance(known.windows, NoData):
+            return False
+        return 0 <= now - known.at < _WINDOW_KEPT_SECONDS
 
     def _look(self, key: Key, snapshot: SnapshotReading, now: float) -> None:
         entry = self._entries[key]
         scaling = entry.scaled.settings
-        selector = serving_selector(key.name)
-        objects = self._reader.list("Pod", key.namespace, selector)
-        pods = supply(observe.pods(objects), now, scaling.pod_start_seconds)
+        found = observe.pods(self._reader.list("Pod", key.namespace, serving_selector(key.name)))
+        samples: dict[str, PodSamples] = {}
+        if not isinstance(snapshot, NoData):
+            samples = _of_pods(key, found, snapshot.pods)
+            entry.births = births(entry.births, (pod.name for pod in found), samples)
+        pods = supply(found, _revision(entry), entry.births, now, scaling.pod_start_seconds)
         if isinstance(snapshot, NoData):
             seen = Signals(snapshot, self._replicas(key, entry), pods=pods)
         else:
-            samples = _of_pods(key, pods, snapshot.pods)
             interval = self._settings.prometheus.scrape_interval_seconds
             seen = signals(samples, pods, self._replicas(key, entry), now, interval)
-            threshold = scaling.threshold_seconds
-            entry.ledger, new = account(entry.ledger, samples, pods, threshold, now)
+            entry.ledger, new = account(entry.ledger, samples, pods, scaling.threshold_seconds)
             entry.requests += new.requests
             entry.good += new.good
         entry.signals = seen
-        decision = self._decide(entry, seen, now)
-        view = ScalingView(decision, self._judged(key, entry.scaled))
+        self._show(key, entry, self._decide(entry, seen, now))
+
+    def _judge(self, key: Key) -> None:
+        entry = self._entries[key]
+        self._show(key, entry, entry.view.decision if entry.view is not None else None)
+
+    def _show(self, key: Key, entry: Entry, decision: Decision | None) -> None:
+        """Hand it to the reconciler, and wake that where it would write something else."""
+        scaled = entry.scaled
+        view = ScalingView(scaled.uid, scaled.generation, decision, self._judged(key, entry))
         changed = entry.view is None or _outcome(view) != _outcome(entry.view)
         entry.view = view
         if changed:
@@ -180,10 +229,11 @@ class Scaler:
         """How many are asked for: by the decision before, or as the cluster remembers it."""
         if entry.view is not None and entry.view.decision is not None:
             return entry.view.decision.desired
-        told = observe.told_replicas(self._reader.get(KIND, *key))
-        if told is not None and entry.scaled.decides:
-            return told
-        return observe.replicas(entry.deployment)
+        present = observe.replicas(entry.deployment)
+        if not entry.scaled.decides:
+            return present
+        told, told_in = observe.told_replicas(self._reader.get(KIND, *key))
+        return carried_over(entry.scaled.mode, told, told_in, present)
 
     def _decide(self, entry: Entry, seen: Signals, now: float) -> Decision | None:
         if entry.deployment is None or not entry.scaled.decides:
@@ -192,16 +242,36 @@ class Scaler:
         self._decided(decision.reason)
         return decision
 
-    def _judged(self, key: Key, scaled: Scaled) -> SloJudgement:
-        windows = self._windows[scaled.window_days]
-        if isinstance(windows, NoData):
-            return judge(windows, scaled.settings.objective)
-        missing = NoData("Prometheus has no record of its requests yet")
-        return judge(windows.get(key, missing), scaled.settings.objective)
+    def _judged(self, key: Key, entry: Entry) -> SloJudgement:
+        objective = entry.scaled.settings.objective
+        recorded = self._windows.get(entry.scaled.window_days)
+        if recorded is None:
+            return judge(_NOT_ASKED, objective)
+        if isinstance(recorded.windows, NoData):
+            return judge(recorded.windows, objective)
+        window = recorded.windows.get(key, _NO_RECORD)
+        if isinstance(window, SloWindow) and window.requests <= 0 and _answers_unseen(entry):
+            return judge(_NO_LATENCY, objective)
+        return judge(window, objective)
+
+
+def _answers_unseen(entry: Entry) -> bool:
+    """Requests arrive, and no pod tells how long its answers took."""
+    seen = entry.signals
+    return (
+        seen is not None
+        and isinstance(seen.arrivals, Measured)
+        and isinstance(seen.latency, NoData)
+    )
+
+
+def _revision(entry: Entry) -> str:
+    labels = entry.deployment["metadata"]["labels"] if entry.deployment is not None else {}
+    return str(labels.get(names.REVISION_LABEL, ""))
 
 
 def _of_pods(
-    key: Key, pods: tuple[PodSeen, ...], samples: Mapping[tuple[str, str], PodSamples]
+    key: Key, pods: tuple[Pod, ...], samples: Mapping[tuple[str, str], PodSamples]
 ) -> dict[str, PodSamples]:
     found = ((pod.name, samples.get((key.namespace, pod.name))) for pod in pods)
     return {name: its for name, its in found if its is not None}

@@ -143,6 +143,10 @@ async def test_no_series_at_all_are_no_pods() -> None:
         assert Snapshot(NOW, {}) == await prometheus.snapshot(NOW)
 
 
+# One text for both, so that an outage of changing faces does not rewrite the status of all agents.
+DOES_NOT_ANSWER = "Prometheus does not answer (the operator's log says why)"
+
+
 async def slow(_request: web.Request) -> web.Response:
     await asyncio.sleep(30)
     return answer([])
@@ -164,7 +168,7 @@ async def strange(_request: web.Request) -> web.Response:
 @pytest.mark.parametrize(
     ("handler", "why"),
     [
-        pytest.param(slow, "Prometheus did not answer within 1 s", id="slow"),
+        pytest.param(slow, DOES_NOT_ANSWER, id="slow"),
         pytest.param(broken, "Prometheus answered HTTP 503 without JSON", id="a proxy's page"),
         pytest.param(
             refusing,
@@ -180,12 +184,41 @@ async def test_a_bad_answer_is_no_data_and_says_why(handler: Handler, why: str) 
         assert NoData(why) == await prometheus.slo_windows(NOW, 7)
 
 
+SERIES = {"metric": labels(__name__="nv_inference_count"), "values": [[NOW, "1"]]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param([], id="a list where an object is documented"),
+        pytest.param({"result": [NOW, "1"]}, id="a scalar"),
+        pytest.param({"result": [{"values": []}]}, id="a series without labels"),
+        pytest.param({"result": [{**SERIES, "values": None}]}, id="a series of null"),
+        pytest.param({"result": [{**SERIES, "values": [[NOW, "many"]]}]}, id="a word as a value"),
+        pytest.param({"result": [{"metric": SERIES["metric"]}]}, id="histograms and no values"),
+    ],
+)
+async def test_an_answer_of_another_shape_is_no_data(data: Any) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "success", "data": data})
+
+    async with serving(handler) as prometheus:
+        assert isinstance(await prometheus.snapshot(NOW), NoData)
+        assert isinstance(await prometheus.slo_windows(NOW, 7), NoData)
+
+
+async def test_a_token_that_cannot_be_sent_is_no_data(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe")
+    async with serving(by_query([], []), bearer_token_file=token) as prometheus:
+        assert NoData(DOES_NOT_ANSWER) == await prometheus.snapshot(NOW)
+
+
 async def test_nobody_there_is_no_data() -> None:
     prometheus = Prometheus(Connection("http://127.0.0.1:9"), [])
     found = await prometheus.snapshot(NOW)
     await prometheus.close()
-    assert isinstance(found, NoData)
-    assert found.why.startswith("Prometheus cannot be reached")
+    assert NoData(DOES_NOT_ANSWER) == found
 
 
 async def test_without_a_url_the_setting_is_named() -> None:

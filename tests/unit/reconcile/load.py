@@ -34,13 +34,17 @@ class FakeMetrics:
         self.rates: dict[str, float] = {}
         self.pod_rate = math.inf  # requests/s that a pod answers at most
         self.fault: NoData | None = None
+        self.quantiles: tuple[tuple[float, float], ...] = ((0.5, 0.02), (0.99, 0.04))
         self.windows: dict[tuple[str, str], SloWindow] = {}
         self._counted: dict[tuple[str, str], list[_Counted]] = defaultdict(list)
 
     async def snapshot(self, at: float) -> SnapshotReading:
         if self.fault is not None:
             return self.fault
-        return Snapshot(at, {pod: _samples(counted) for pod, counted in self._counted.items()})
+        return Snapshot(
+            at,
+            {pod: _samples(counted, self.quantiles) for pod, counted in self._counted.items()},
+        )
 
     async def slo_windows(
         self, at: float, days: int
@@ -70,7 +74,7 @@ def _serves(pod: Object, agent: str) -> bool:
     return ready and pod["metadata"].get("labels", {}).get(NAME_LABEL) == agent
 
 
-def _samples(counted: list[_Counted]) -> PodSamples:
+def _samples(counted: list[_Counted], quantiles: tuple[tuple[float, float], ...]) -> PodSamples:
     recent = counted[-4:]
     successes: tuple[Sample, ...] = tuple((c.at, c.answered) for c in recent)
     return PodSamples(
@@ -78,5 +82,5 @@ def _samples(counted: list[_Counted]) -> PodSamples:
         failures=tuple((c.at, 0.0) for c in recent),
         pending=tuple((c.at, c.waiting) for c in recent),
         inferences=successes,
-        quantiles=((0.5, 0.02), (0.99, 0.04)),
+        quantiles=quantiles,
     )

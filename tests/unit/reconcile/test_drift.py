@@ -39,10 +39,6 @@ DRIFTS: list[tuple[str, Callable[[FakeCluster], None]]] = [
         lambda c: edited(c, "Service", lambda spec: spec.update(selector={})),
     ),
     (
-        "somebody scales the Deployment",
-        lambda c: edited(c, "Deployment", lambda spec: spec.update(replicas=7)),
-    ),
-    (
         "somebody edits the image",
         lambda c: edited(
             c,

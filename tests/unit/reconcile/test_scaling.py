@@ -4,19 +4,22 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from dlagent.api.status import ScalingStatus
 from dlagent.domain.scaling.slo import SloWindow
 from dlagent.domain.scaling.values import NoData
+from dlagent.reconcile import scaling
 from dlagent.reconcile.ports import Key
+from dlagent.reconcile.scaled import scaled_agent
 from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, Operator, agent_object
 from tests.unit.reconcile.lives import message, served, status, told
 from tests.unit.reconcile.load import FakeMetrics
 
 HOLD_TICKS = 13  # three starts of a minute each and some, at a tick each 15 s
-DOWN = NoData("Prometheus cannot be reached")
+DOWN = NoData("Prometheus does not answer")
 
 
 @dataclass
@@ -121,7 +124,7 @@ async def test_nothing_is_lowered_while_nothing_is_known(world: World) -> None:
     await world.ticks(3 * HOLD_TICKS)
     assert 3 == world.replicas()
     assert ("False", "MetricsUnavailable") == told(world.cluster, "ScalingActive")
-    assert "Prometheus cannot be reached" in message(world.cluster, "ScalingActive")
+    assert "Prometheus does not answer" in message(world.cluster, "ScalingActive")
     world.metrics.fault = None
     await world.ticks(HOLD_TICKS - 2)
     assert 3 == world.replicas(), "after the gap another hold time passes"
@@ -150,6 +153,32 @@ async def test_a_restart_lowers_nothing_before_another_hold_time(world: World) -
     world.restart()
     await world.ticks(HOLD_TICKS - 2)
     assert 3 == world.replicas()
+
+
+async def test_an_operator_that_died_before_it_wrote_the_status_lowers_nothing(
+    world: World,
+) -> None:
+    await measured(world)
+    before = dict(world.cluster.objects["DLAgent", NAMESPACE, "shoes"])
+    world.load(2.5)
+    await world.ticks(5)
+    world.cluster.put({**before, "metadata": dict(before["metadata"])})
+    assert 1 == world.scaling.desired
+    world.restart()
+    await world.operator.settle()
+    assert 3 == world.replicas()
+    world.metrics.fault = DOWN
+    await world.ticks(5)
+    assert 3 == world.replicas()
+
+
+async def test_what_somebody_else_makes_of_the_deployment_is_put_right(world: World) -> None:
+    await measured(world)
+    (deployment,) = world.cluster.of_kind("Deployment")
+    deployment["spec"]["replicas"] = 7
+    world.cluster.put(deployment)
+    await world.operator.settle()
+    assert 1 == world.replicas()
 
 
 async def test_the_steady_state_under_load_writes_nothing(world: World) -> None:
@@ -218,6 +247,43 @@ async def test_from_manual_to_auto_the_replicas_are_taken_over(world: World) -> 
     assert 4 == world.replicas()
 
 
+async def test_from_advise_to_auto_the_replicas_are_taken_over_and_not_the_advice(
+    world: World,
+) -> None:
+    world.metrics.rates["shoes"] = 1.0
+    await served(world.cluster, world.operator, scaling={"mode": "Manual"}, replicas=4)
+    await world.ticks(4)
+    world.cluster.edit(scaling={"mode": "Advise"}, replicas=None)
+    await world.operator.settle()
+    await world.ticks(2 * HOLD_TICKS)
+    assert 4 == world.replicas()
+    assert 4 > (world.scaling.desired or 0)
+    world.cluster.edit(scaling={"mode": "Auto"})
+    await world.operator.settle()
+    assert 4 == world.replicas()
+    await world.ticks(2)
+    assert 4 == world.replicas(), "as carefully as ever"
+
+
+async def test_a_number_set_by_hand_in_between_is_taken_over(world: World) -> None:
+    await measured(world)
+    world.cluster.edit(scaling={"mode": "Manual"}, replicas=4)
+    await world.operator.settle()
+    world.cluster.edit(scaling={"mode": "Auto"}, replicas=None)
+    await world.operator.settle()
+    await world.ticks(2)
+    assert 4 == world.replicas()
+
+
+async def test_in_mode_advise_an_agent_without_replicas_gets_the_fewest(world: World) -> None:
+    await served(world.cluster, world.operator, scaling={"mode": "Manual"}, replicas=1)
+    world.cluster.edit(replicas=0)
+    await world.operator.settle()
+    world.cluster.edit(scaling={"mode": "Advise"}, replicas=None)
+    await world.operator.settle()
+    assert 1 == world.replicas()
+
+
 async def test_a_paused_agent_is_not_scaled(world: World) -> None:
     await measured(world)
     world.load(2.5)
@@ -279,6 +345,33 @@ async def test_a_record_that_is_missing_is_no_verdict(world: World) -> None:
     assert ("Unknown", "NoData") == told(world.cluster, "SLOMet")
 
 
+async def test_answers_whose_latency_nobody_tells_are_not_taken_for_no_traffic(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.metrics.windows[NAMESPACE, "shoes"] = SloWindow(0, 0, 7200)
+    world.metrics.quantiles = ()
+    await measured(world)
+    await world.ticks(5)
+    assert ("Unknown", "NoData") == told(world.cluster, "SLOMet")
+    assert "no pod tells how long" in message(world.cluster, "SLOMet")
+
+
+async def test_a_verdict_outlives_a_short_outage(world: World) -> None:
+    world.metrics.windows[NAMESPACE, "shoes"] = SloWindow(10_000, 9_000, 7200)
+    await measured(world)
+    told_of = world.events("BudgetSpent")
+    for _ in range(3):
+        world.metrics.fault = DOWN
+        await world.ticks(5)
+        assert ("False", "BudgetSpent") == told(world.cluster, "SLOMet")
+        world.metrics.fault = None
+        await world.ticks(5)
+    assert told_of == world.events("BudgetSpent")
+    world.metrics.fault = DOWN
+    await world.ticks(50)
+    assert ("Unknown", "NoData") == told(world.cluster, "SLOMet")
+
+
 async def test_what_was_answered_is_counted_for_the_record(world: World) -> None:
     await measured(world)
     world.load(1.0)
@@ -298,5 +391,27 @@ async def test_an_agent_that_cannot_be_looked_at_holds_up_no_other(
     await measured(world)
     world.load(2.5)
     monkeypatch.setitem(world.cluster.objects["DLAgent", NAMESPACE, "boots"], "status", "garbage")
+    await world.ticks(5)
+    assert 3 == world.replicas()
+
+
+async def test_an_artifact_whose_times_cannot_be_used_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.cluster.put(agent_object("boots"))
+    world.metrics.rates["boots"] = 1.0
+    await measured(world)
+    world.load(2.5)
+
+    def scaled_or_not(obj: Any, *others: Any) -> Any:
+        if obj["metadata"]["name"] == "boots":
+            raise ZeroDivisionError
+        return scaled_agent(obj, *others)
+
+    monkeypatch.setattr(scaling, "scaled_agent", scaled_or_not)
+    world.cluster.edit(slo={"latency": {"thresholdMilliseconds": 101}})
+    monkeypatch.setitem(
+        world.cluster.objects["DLAgent", NAMESPACE, "boots"]["metadata"], "generation", 9
+    )
     await world.ticks(5)
     assert 3 == world.replicas()

@@ -1,5 +1,9 @@
 """What an artifact is to those who serve it: its tensors and how long a batch takes."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from dlagent.api.types import ApiModel, Tensor
 
 
@@ -17,5 +21,5 @@ class ModelInterface(ApiModel):
 class TauPoint(ApiModel):
     """The median time of one batch of `batch` examples, on one thread."""
 
-    batch: int
-    milliseconds: float
+    batch: Annotated[int, Field(ge=1, le=16_384)]
+    milliseconds: Annotated[float, Field(ge=1e-6, le=1e7, allow_inf_nan=False)]

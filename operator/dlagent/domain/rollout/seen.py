@@ -37,6 +37,9 @@ class Pod:
     running: bool = False
     created: datetime | None = None
     ready_since: datetime | None = None
+    unready_since: datetime | None = None
+    revision: str = ""
+    ended: bool = False  # it failed or finished as a whole, and is not started again
     failure: str | None = None  # reason of a failed pod as a whole, such as Evicted
     failure_message: str | None = None
     unschedulable: str | None = None  # the scheduler's message

@@ -1,9 +1,10 @@
 """How many replicas a revision is to have, by mode. Read by the roll-out and by the status.
 
-What the scaler decided is in `Seen.scaling`, once it has decided. Until then, as after a restart of
-the operator, the number stays what it was.
+What the scaler decided is in `Seen.scaling`, once it has decided for the present spec. Until then,
+as after a restart of the operator, the number is carried over.
 """
 
+from dlagent.api.status import ScalingStatus
 from dlagent.api.types import ScalingMode
 from dlagent.domain.rollout.seen import Deployment, Seen
 from dlagent.domain.status.model import serving_revision
@@ -15,7 +16,7 @@ def wanted_replicas(seen: Seen) -> int:
     if spec.scaling.mode is ScalingMode.MANUAL:
         return spec.replicas if spec.replicas is not None else 1
     if spec.scaling.mode is ScalingMode.ADVISE:
-        return _present(seen)
+        return _present(seen) or spec.scaling.min_replicas
     return _bounded(seen, _decided(seen))
 
 
@@ -29,8 +30,20 @@ def required_replicas(seen: Seen) -> int:
 def _decided(seen: Seen) -> int:
     if seen.scaling is not None and seen.scaling.decision is not None:
         return seen.scaling.decision.desired
-    told = seen.status.scaling
-    return told.desired if told is not None and told.desired is not None else _present(seen)
+    told = seen.status.scaling or ScalingStatus()
+    return carried_over(seen.agent.spec.scaling.mode, told.desired, told.mode, _present(seen))
+
+
+def carried_over(mode: ScalingMode, told: int | None, told_in: str | None, present: int) -> int:
+    """What a decision goes on from, where the one before it is not known.
+
+    `told` is the number in the status, decided in mode `told_in`; `present` is how many are asked
+    for. An operator that died between writing the one and the other must not lower what is there.
+    Advice is not followed because the mode has become Auto.
+    """
+    if told is None or (told_in == ScalingMode.ADVISE) != (mode is ScalingMode.ADVISE):
+        return present
+    return told if mode is ScalingMode.ADVISE else max(told, present)
 
 
 def _present(seen: Seen) -> int:

@@ -8,6 +8,7 @@ dlagent.domain.scaling.decision calls `capacity`. Rates are in inferences/s.
 """
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 from dlagent.domain.scaling.batch_queue import BatchQueue
@@ -17,6 +18,9 @@ _STEP = 0.005  # capacity is found to this share of itself,
 _STEPS = 4096  # down to exp(-_STEP _STEPS) = 1e-9 of saturation
 _ROUNDING = 1e-9  # a threshold shorter than a time by this share is that time
 _QUANTILE_ERROR = 1e-5
+# Larger batches are taken for these: they bring next to nothing (docs/explanation/capacity.md), and
+# the work grows with the cube of the batch, the memory with its square.
+_LARGEST_BATCH = 128
 
 
 def attained_share(service: ServiceTime, rate: float, threshold_seconds: float) -> float:
@@ -51,13 +55,14 @@ def latency_quantile(service: ServiceTime, rate: float, share: float) -> float:
     return high
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def capacity(service: ServiceTime, threshold_seconds: float, objective: float) -> float:
     """The greatest rate at which the share `objective` of the requests keeps the threshold.
 
     Up to 0.5 % too low: rates are tried on a fixed grid, so that a longer threshold or a lower
     objective never gives less. Below saturation; 0 where even a lone request misses.
     """
+    service = replace(service, max_batch=min(service.max_batch, _LARGEST_BATCH))
     if attained_share(service, 0.0, threshold_seconds) < objective:
         return 0.0
     too_fast, slow_enough = 0, _STEPS
@@ -74,6 +79,6 @@ def _rate(service: ServiceTime, step: int) -> float:
     return service.saturation * math.exp(-_STEP * step)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=1)
 def _queue(service: ServiceTime, rate: float) -> BatchQueue:
     return BatchQueue(service, rate)

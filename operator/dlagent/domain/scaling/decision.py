@@ -22,8 +22,10 @@ from dlagent.domain.scaling.values import Measured, NoData
 History = tuple[tuple[float, int], ...]
 
 # Fewer replicas must hold at a load this much above the present one, so that a load at the edge of
-# what n replicas can do does not make them n, n + 1, n, ...
-_LOWER_MARGIN = 1.1
+# what n replicas can do does not make them n, n + 1, n, ... Where few requests were counted, the
+# load is less certain: a Poisson count of k has the standard deviation sqrt(k).
+_LOWER_MARGIN = 0.1
+_LOWER_DEVIATIONS = 3.0
 _SLOWEST_LOWERING_SECONDS = 60.0
 _LOWER_AT_MOST = 0.25  # of the replicas, at a time
 _SHORTEST_DRAIN_SECONDS = 15.0
@@ -185,7 +187,8 @@ def _need(signals: Signals, settings: ScalingSettings, able: _Able) -> _Need:
     by_rate = _enough(rate, able)
     replicas = _enough(rate + excess / drain, able)
     stuck = min(signals.count(Supply.STUCK), math.ceil(_REPLACED_AT_MOST * replicas))
-    to_lower = max(replicas, _enough(_LOWER_MARGIN * rate, able))
+    margin = max(_LOWER_MARGIN, _LOWER_DEVIATIONS / math.sqrt(max(1.0, signals.counted)))
+    to_lower = max(replicas, _enough((1 + margin) * rate, able))
     if rate == 0 and excess == 0:
         reason = Reason.NO_TRAFFIC
     else:

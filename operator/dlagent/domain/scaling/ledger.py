@@ -6,6 +6,7 @@ from which Prometheus has the share over the whole window: a restart loses what 
 nothing of the past. A failed request is a missed one.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,10 +25,9 @@ class _Mark:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Up to where each pod is in the books, and when the last entry was made."""
+    """Up to where each pod is in the books."""
 
     marks: Mapping[str, _Mark] = field(default_factory=dict)
-    at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def account(
     samples: Mapping[str, PodSamples],
     pods: Sequence[PodSeen],
     threshold_seconds: float,
-    now: float,
 ) -> tuple[Ledger, Entry]:
     """The books after this tick, and what is new in them.
 
-    A pod is counted from the first sample that the process saw, one that is younger than the last
-    tick from 0. Where answers came but no latency is told, they wait for the next tick.
+    A pod is counted from the first sample that the process saw, and from 0 where it saw its
+    counters begin (`PodSeen.counted_since`). Where answers came but no latency is told, they wait
+    for the next tick.
     """
     marks: dict[str, _Mark] = {}
     requests = good = 0.0
@@ -62,15 +62,15 @@ def account(
         seen = samples.get(pod.name)
         if seen is None or seen.twice:
             continue
-        if mark is None and ledger.at is not None and pod.created > ledger.at:
-            mark = _Mark((pod.created, 0.0), (pod.created, 0.0))
+        if mark is None and math.isfinite(pod.counted_since):
+            mark = _Mark((-math.inf, 0.0), (-math.inf, 0.0))
         step = _step(mark, seen, threshold_seconds)
         if step is None:
             continue
         marks[pod.name], entry = step
         requests += entry.requests
         good += entry.good
-    return Ledger(marks, now), Entry(requests, good)
+    return Ledger(marks), Entry(requests, good)
 
 
 def _step(

@@ -5,14 +5,15 @@ with garbage or without samples does not move the whole: the others are scaled u
 `missing` names it, so that nothing is lowered on half of the truth.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from dlagent.domain.scaling.births import BEFORE
 from dlagent.domain.scaling.latency import Mixture, distribution
 from dlagent.domain.scaling.samples import (
     STALE_INTERVALS,
-    WINDOW_INTERVALS,
     PodSamples,
     Sample,
     increase,
@@ -35,12 +36,19 @@ class Supply(Enum):
 
 @dataclass(frozen=True)
 class PodSeen:
-    """A serving pod as the API has it; times are Unix seconds."""
+    """A pod as the API has it; times are Unix seconds.
+
+    `counted_since`: the time of its first sample, where its counters are known to have begun at 0
+    (`births`). `serving` is False for a pod of a revision that is coming or going: what it answers
+    counts, and what it could do does not.
+    """
 
     name: str
     supply: Supply
     created: float
     ready_since: float | None = None
+    counted_since: float = BEFORE
+    serving: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,20 +56,23 @@ class Signals:
     """The load of one agent now. `arrivals` in requests/s, `backlog` in requests that wait.
 
     `replicas` is how many are asked for so far, whatever became of them.
-    `inferences_per_request`: how many rows a request has on average. `latency` is an estimate of
-    all pods together. `missing` are pods that answer but of which there is no fresh sample.
+    `counted`: how many requests `arrivals` rests on. `inferences_per_request`: how many rows a
+    request has on average. `latency` is an estimate of all pods together. `missing` are pods that
+    answer but of which there is no fresh sample.
     """
 
     arrivals: Reading
     replicas: int
     backlog: float = 0.0
+    counted: float = 0.0
     inferences_per_request: float = 1.0
     latency: Mixture | NoData = _NOTHING_ANSWERED
     pods: tuple[PodSeen, ...] = ()
     missing: tuple[str, ...] = ()
 
     def count(self, supply: Supply) -> int:
-        return sum(pod.supply is supply for pod in self.pods)
+        """Pods of the revision that serves."""
+        return sum(pod.supply is supply and pod.serving for pod in self.pods)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,7 @@ def signals(
         arrivals=_arrivals(flows, len(expected), missing, interval_seconds),
         replicas=replicas,
         backlog=sum(flow.waiting for flow in flows.values()),
+        counted=sum(flow.arrived for flow in flows.values()),
         inferences_per_request=_inferences_per_request(flows.values()),
         latency=_latency(samples, flows),
         pods=tuple(pods),
@@ -105,7 +117,7 @@ def signals(
 
 def _is_expected(pod: PodSeen, now: float, interval: float) -> bool:
     """Prometheus has had the time to see it."""
-    ready = pod.supply is Supply.READY and pod.ready_since is not None
+    ready = pod.serving and pod.supply is Supply.READY and pod.ready_since is not None
     return ready and now - (pod.ready_since or now) > STALE_INTERVALS * interval
 
 
@@ -120,8 +132,7 @@ def _flow(
     if not (successes and failures and pending):
         return None
     first = successes[0][0]
-    # A series that began before the window has a sample near its edge, or it had a gap.
-    born = pod.created > now - WINDOW_INTERVALS * interval
+    born = math.isfinite(pod.counted_since) and first <= pod.counted_since
     if not born and len(successes) < 2:
         return None
     start = 0.0 if born else None
@@ -150,28 +161,27 @@ def _arrivals(
 ) -> Reading:
     if not flows:
         if expected:
-            return NoData(f"Prometheus has no fresh sample of {_some(missing)}")
+            return NoData("Prometheus has no fresh sample of any pod that answers")
         return NoData("no pod has been measured yet")
     if 2 * len(missing) > expected:
-        return NoData(
-            f"Prometheus has fresh samples of {expected - len(missing)} of {expected} pods"
-        )
+        return NoData("Prometheus has no fresh sample of most pods that answer")
     last = max(flow.last for flow in flows.values())
     # The time of a new pod is that of the others: it took its load over from them.
     first = min((flow.first for flow in flows.values() if flow.first is not None), default=None)
     if first is None:
         first = min(min(flow.born for flow in flows.values()), last - interval)
-    seconds = last - first
-    if seconds <= 0:
-        return NoData("no pod has been measured for long enough")
-    rate = sum(flow.arrived for flow in flows.values()) / seconds
+    rate = sum(_rate(flow, last - first) for flow in flows.values())
     rate *= expected / (expected - len(missing)) if missing else 1.0
     return Measured(rate, last) if rate > 0 else NoTraffic(last)
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more pods"
+def _rate(flow: _Flow, window_seconds: float) -> float:
+    """By the pod's own samples: pods are scraped at different moments, and not all of them always.
+
+    The whole window would be too long for each, and the sum of the rates too low.
+    """
+    seconds = window_seconds if flow.first is None else flow.last - flow.first
+    return flow.arrived / seconds
 
 
 def _inferences_per_request(flows: Iterable[_Flow]) -> float:

@@ -8,7 +8,12 @@ from dlagent.domain.scaling.slo import SloJudgement
 
 @dataclass(frozen=True)
 class ScalingView:
-    """`decision` is None where the number is not the scaler's to decide."""
+    """Of one agent by its uid, as its spec was in that generation.
 
+    `decision` is None where the number is not the scaler's to decide.
+    """
+
+    uid: str
+    generation: int
     decision: Decision | None
     slo: SloJudgement

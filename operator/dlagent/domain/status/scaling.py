@@ -163,9 +163,11 @@ def scaling_status(seen: Seen, now: datetime) -> ScalingStatus | None:
     if before is not None and before.desired == decision.desired:
         learned = before.reason in (Why.NO_DATA, Why.INITIAL) and decision.blind is None
         if not learned:
-            return before.model_copy(update={"capacity_per_replica": capacity})
+            mode = seen.agent.spec.scaling.mode
+            return before.model_copy(update={"capacity_per_replica": capacity, "mode": mode})
     moved = before is None or before.desired != decision.desired
     return ScalingStatus(
+        mode=seen.agent.spec.scaling.mode,
         desired=decision.desired,
         capacity_per_replica=capacity,
         reason=decision.reason,
@@ -177,7 +179,10 @@ def scaling_status(seen: Seen, now: datetime) -> ScalingStatus | None:
 def _initial(seen: Seen) -> ScalingStatus:
     """Written down before the first decision: what somebody changes in a Deployment is drift."""
     return ScalingStatus(
-        desired=wanted_replicas(seen), reason=Why.INITIAL, message="Nothing has been decided yet."
+        mode=seen.agent.spec.scaling.mode,
+        desired=wanted_replicas(seen),
+        reason=Why.INITIAL,
+        message="Nothing has been decided yet.",
     )
 
 

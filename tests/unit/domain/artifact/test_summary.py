@@ -30,7 +30,7 @@ def summary(message: str = "done", tensors: int = 1, name: str = "output") -> Su
         precision="FP32",
         size_bytes=12345,
         interface=ModelInterface(inputs=shapes[:1], outputs=shapes, batched=True),
-        tau=[TauPoint(batch=2**n, milliseconds=1.2345 * n) for n in range(6)],
+        tau=[TauPoint(batch=2**n, milliseconds=1.2345 * (n + 1)) for n in range(6)],
         self_check=SelfCheck(
             seed="0",
             inputs=shapes[:1],

@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -254,3 +255,8 @@ def test_it_is_quick() -> None:
     for threshold in (0.06, 1.5, 3.0, 100.0):
         capacity(service, threshold, 0.95)
     assert (time.process_time() - began) / 4 < 0.5
+
+
+def test_batches_beyond_what_is_worked_out_are_taken_for_the_largest_that_is() -> None:
+    huge = ServiceTime(0.040, 0.020, 16_384)
+    assert capacity(replace(huge, max_batch=128), 10.0, 0.99) == capacity(huge, 10.0, 0.99) > 40

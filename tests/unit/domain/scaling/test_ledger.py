@@ -24,7 +24,7 @@ def counted(
 
 
 def first_tick(samples: PodSamples) -> Ledger:
-    ledger, entry = account(Ledger(), {"a": samples}, [POD], THRESHOLD, 100.0)
+    ledger, entry = account(Ledger(), {"a": samples}, [POD], THRESHOLD)
     assert Entry() == entry
     return ledger
 
@@ -56,34 +56,36 @@ def first_tick(samples: PodSamples) -> Ledger:
 )
 def test_the_second_tick(samples: PodSamples, expected: Entry) -> None:
     ledger = first_tick(counted((100, 100)))
-    _, entry = account(ledger, {"a": samples}, [POD], THRESHOLD, 110.0)
+    _, entry = account(ledger, {"a": samples}, [POD], THRESHOLD)
     assert pytest.approx((expected.requests, expected.good)) == (entry.requests, entry.good)
 
 
 def test_what_waited_is_counted_once_its_latency_is_known() -> None:
     ledger = first_tick(counted((100, 100)))
     unknown = {"a": counted((110, 160), quantiles=())}
-    ledger, _ = account(ledger, unknown, [POD], THRESHOLD, 110.0)
-    _, entry = account(ledger, {"a": counted((120, 180))}, [POD], THRESHOLD, 120.0)
+    ledger, _ = account(ledger, unknown, [POD], THRESHOLD)
+    _, entry = account(ledger, {"a": counted((120, 180))}, [POD], THRESHOLD)
     assert pytest.approx(80) == entry.requests
 
 
-def test_a_pod_that_is_younger_than_the_last_tick_counts_from_zero() -> None:
+def test_a_pod_whose_counters_were_seen_to_begin_counts_from_zero() -> None:
     ledger = first_tick(counted((100, 100)))
-    new = PodSeen("b", Supply.READY, created=101.0, ready_since=105.0)
-    _, entry = account(ledger, {"b": counted((108, 40))}, [new], THRESHOLD, 110.0)
+    new = PodSeen("b", Supply.READY, created=20.0, ready_since=105.0, counted_since=108.0)
+    ledger, entry = account(ledger, {"b": counted((108, 40))}, [new], THRESHOLD)
     assert pytest.approx(40) == entry.requests
+    _, entry = account(ledger, {"b": counted((108, 40), (118, 60))}, [new], THRESHOLD)
+    assert pytest.approx(20) == entry.requests
 
 
 def test_a_pod_without_samples_keeps_its_place_in_the_books() -> None:
     ledger = first_tick(counted((100, 100)))
-    ledger, _ = account(ledger, {}, [POD], THRESHOLD, 110.0)
-    _, entry = account(ledger, {"a": counted((120, 160))}, [POD], THRESHOLD, 120.0)
+    ledger, _ = account(ledger, {}, [POD], THRESHOLD)
+    _, entry = account(ledger, {"a": counted((120, 160))}, [POD], THRESHOLD)
     assert pytest.approx(60) == entry.requests
 
 
 def test_a_pod_that_is_gone_leaves_the_books() -> None:
-    ledger, _ = account(first_tick(counted((100, 100))), {}, [], THRESHOLD, 110.0)
+    ledger, _ = account(first_tick(counted((100, 100))), {}, [], THRESHOLD)
     assert {} == ledger.marks
 
 
@@ -94,6 +96,6 @@ def test_ticks_at_any_times_add_up_to_the_whole(steps: list[float]) -> None:
     for number, step in enumerate(steps):
         value += step
         at = 110.0 + 10 * number
-        ledger, entry = account(ledger, {"a": counted((at, value))}, [POD], THRESHOLD, at)
+        ledger, entry = account(ledger, {"a": counted((at, value))}, [POD], THRESHOLD)
         total += entry.requests
     assert pytest.approx(value) == total

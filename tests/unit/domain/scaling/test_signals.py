@@ -16,7 +16,9 @@ NOW = 10_000.0
 INTERVAL = 15.0
 OLD = PodSeen("old", Supply.READY, created=NOW - 3600, ready_since=NOW - 3590)
 OTHER = replace(OLD, name="other")
-NEW = PodSeen("new", Supply.READY, created=NOW - 30, ready_since=NOW - 20)
+NEW = PodSeen("new", Supply.READY, created=NOW - 90, ready_since=NOW - 20, counted_since=NOW - 17)
+COMING = replace(OLD, name="coming", serving=False)
+NO_SAMPLE = NoData("Prometheus has no fresh sample of any pod that answers")
 TIMES = (NOW - 47, NOW - 32, NOW - 17, NOW - 2)
 
 
@@ -87,45 +89,75 @@ def seen(samples: dict[str, PodSamples], *pods: PodSeen) -> Signals:
         ),
         pytest.param(
             {"old": pod(10), "new": pod(10, first=150, times=(NOW - 2,))},
-            (OLD, NEW),
+            (OLD, replace(NEW, counted_since=NOW - 2)),
             Measured((450 + 150) / 45, NOW - 2),
             id="a pod that is new took its load over from the others",
+        ),
+        pytest.param(
+            {"old": pod(20), "other": pod(20, times=(NOW - 54, NOW - 39, NOW - 24, NOW - 9))},
+            (OLD, OTHER),
+            Measured(40, NOW - 2),
+            id="pods that are scraped at other moments lose nothing",
+        ),
+        pytest.param(
+            {"old": pod(20), "other": pod(20, times=(NOW - 47, NOW - 17))},
+            (OLD, OTHER),
+            Measured(40, NOW - 2),
+            id="a pod that answers only every other scrape loses nothing",
+        ),
+        pytest.param(
+            {"old": pod(20), "new": pod(10, times=(NOW - 17, NOW - 2))},
+            (OLD, replace(NEW, counted_since=math.inf)),
+            Measured(30, NOW - 2),
+            id="a counter that was not seen to begin counts from its first sample",
+        ),
+        pytest.param(
+            {"old": pod(20), "coming": pod(5)},
+            (OLD, COMING),
+            Measured(25, NOW - 2),
+            id="what pods of another revision answer counts as well",
+        ),
+        pytest.param(
+            {"old": pod(20)},
+            (OLD, COMING, replace(COMING, name="coming too")),
+            Measured(20, NOW - 2),
+            id="pods of another revision are not missed",
         ),
         pytest.param({}, (), NoData("no pod has been measured yet"), id="no pods are no data"),
         pytest.param(
             {},
             (OLD,),
-            NoData("Prometheus has no fresh sample of old"),
+            NO_SAMPLE,
             id="a lost series is no data and never zero",
         ),
         pytest.param(
             {"old": pod(20, times=tuple(at - 45 for at in TIMES))},
             (OLD,),
-            NoData("Prometheus has no fresh sample of old"),
+            NO_SAMPLE,
             id="samples older than two and a half intervals are stale",
         ),
         pytest.param(
             {"old": pod(20, times=(NOW - 2,))},
             (OLD,),
-            NoData("Prometheus has no fresh sample of old"),
+            NO_SAMPLE,
             id="after a gap one sample has no difference",
         ),
         pytest.param(
             {"old": replace(pod(20), successes=tuple((at, math.nan) for at in TIMES))},
             (OLD,),
-            NoData("Prometheus has no fresh sample of old"),
+            NO_SAMPLE,
             id="NaN is missing",
         ),
         pytest.param(
             {"old": replace(pod(20), pending=tuple((at, -1.0) for at in TIMES))},
             (OLD,),
-            NoData("Prometheus has no fresh sample of old"),
+            NO_SAMPLE,
             id="a negative queue is missing",
         ),
         pytest.param(
             {"old": replace(pod(20), twice=True)},
             (OLD,),
-            NoData("Prometheus has no fresh sample of old"),
+            NO_SAMPLE,
             id="a pod that is scraped twice is missing",
         ),
         pytest.param(
@@ -137,7 +169,7 @@ def seen(samples: dict[str, PodSamples], *pods: PodSeen) -> Signals:
         pytest.param(
             {"old": pod(20)},
             (OLD, OTHER, replace(OLD, name="third")),
-            NoData("Prometheus has fresh samples of 1 of 3 pods"),
+            NoData("Prometheus has no fresh sample of most pods that answer"),
             id="of a minority of pods nothing follows",
         ),
         pytest.param(
@@ -158,6 +190,14 @@ def test_arrivals(
         assert expected.at == found.at
     else:
         assert expected == found
+
+
+def test_only_pods_of_the_serving_revision_are_supply() -> None:
+    assert 1 == seen({"old": pod(20)}, OLD, COMING).count(Supply.READY)
+
+
+def test_the_rate_says_how_many_requests_it_rests_on() -> None:
+    assert pytest.approx(20 * 45) == seen({"old": pod(20)}, OLD).counted
 
 
 def test_pods_that_answer_and_are_not_measured_are_named() -> None:
