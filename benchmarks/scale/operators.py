@@ -21,7 +21,6 @@ import yaml
 
 from benchmarks.bench import BenchmarkError, eventually
 from benchmarks.scale.pods import SCRAPE_SECONDS
-from dlagent.runtime.settings import Settings
 from dlagent_demo.kube import Json
 
 _PORT = 8080
@@ -168,11 +167,9 @@ def settings(prometheus_url: str) -> Json:
         "image": "bench.local/triton:24.10",
         "target": {"tritonVersion": "24.10", "accelerator": "cpu"},
     }
-    found: Json = {
+    return {
         "builder": {"image": "bench.local/builder:1"},
         "runtimes": {"triton": runtime},
         "logging": {"format": "text", "level": "INFO"},
+        "prometheus": {"url": prometheus_url, "scrapeIntervalSeconds": SCRAPE_SECONDS},
     }
-    if "prometheus" in Settings.model_fields:
-        found["prometheus"] = {"url": prometheus_url, "scrapeIntervalSeconds": SCRAPE_SECONDS}
-    return found

@@ -24,7 +24,7 @@ from scaled import (
     wait_replicas,
 )
 from sizes import check_properties, watched_sizes
-from traffic import ALMOST_NONE, FOR_THREE, FOR_TWO, traffic
+from traffic import ALMOST_NONE, FOR_ONE, FOR_THREE, FOR_TWO, traffic
 
 RESOURCE = "example.com/accelerator"
 NODE = "localhost"
@@ -44,19 +44,22 @@ def stays(agent: Agent, count: int) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_two_agents_scale_at_once_and_a_third_is_left_alone(room: Room) -> None:
-    agents = [scaling_agent(room, name) for name in ("one", "two", "idle")]
+def test_two_agents_scale_at_once_and_others_are_left_alone(room: Room) -> None:
+    one, two, calm, idle = agents = [
+        scaling_agent(room, name) for name in ("one", "two", "calm", "idle")
+    ]
     with ExitStack() as stack:
         sizes = [stack.enter_context(watched_sizes(agent)) for agent in agents]
-        loads = [stack.enter_context(traffic(agent, FOR_TWO, [ROW])) for agent in agents[:2]]
-        for agent in agents[:2]:
+        loads = [stack.enter_context(traffic(agent, FOR_TWO, [ROW])) for agent in (one, two)]
+        stack.enter_context(traffic(calm, FOR_ONE, [ROW]))
+        for agent in (one, two):
             wait_replicas(agent, 2)
-            agent.wait_for("SLOMet", "True", within_seconds=DOWN_SECONDS)
-        agents[2].wait_for("SLOMet", "Unknown", "NoTraffic", within_seconds=DOWN_SECONDS)
-        assert 1 == replicas(agents[2])
+        calm.wait_for("SLOMet", "True", "Met", within_seconds=DOWN_SECONDS)
+        idle.wait_for("SLOMet", "Unknown", "NoTraffic", within_seconds=DOWN_SECONDS)
+        assert [1, 1] == [replicas(calm), replicas(idle)]
         for load in loads:
             load.per_second = ALMOST_NONE
-        for agent in agents:
+        for agent in (one, two):
             wait_replicas(agent, 1, DOWN_SECONDS)
         assert [{}, {}] == [load.failures for load in loads]
     check_properties(room, agents, sizes)

@@ -7,6 +7,8 @@ from dlagent.domain.scaling.values import NoData
 
 _MISSES_TO_JUDGE_BY = 10  # fewer allowed misses than these are no statement about the objective
 _BUDGET_STEP_PERCENT = 10
+# The operator asks each pod of a new revision for the golden answer, which Triton counts as well.
+_NO_TRAFFIC_BELOW = 10
 
 
 class Verdict(Enum):
@@ -46,7 +48,7 @@ def judge(window: SloWindow | NoData, objective: float) -> SloJudgement:
     if isinstance(window, NoData):
         return SloJudgement(Verdict.NO_DATA, why=window.why)
     hours = coarse_hours(window.observed_seconds)
-    if window.requests <= 0:
+    if window.requests < _NO_TRAFFIC_BELOW:
         return SloJudgement(Verdict.NO_TRAFFIC, observed_hours=hours)
     attained = min(1.0, window.good / window.requests)
     needed = round(_MISSES_TO_JUDGE_BY / (1 - objective))

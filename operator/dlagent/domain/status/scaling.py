@@ -81,7 +81,7 @@ def _judged(judgement: SloJudgement, slo: Slo) -> str:
         case Verdict.BUDGET_SPENT:
             return f"{goal} does not hold {seen}: the error budget is spent."
         case Verdict.NO_TRAFFIC:
-            return f"No request came {seen}."
+            return f"No requests to speak of came {seen}."
         case Verdict.INSUFFICIENT_HISTORY:
             return (
                 f"{goal} is judged once {judgement.requests_to_judge} requests were seen within"

@@ -14,6 +14,9 @@ from dlagent.domain.scaling.values import NoData
         pytest.param(NoData("down"), Verdict.NO_DATA, None, id="without data nobody knows"),
         pytest.param(SloWindow(0, 0, 3600), Verdict.NO_TRAFFIC, None, id="nothing was asked"),
         pytest.param(
+            SloWindow(9, 9, 3600), Verdict.NO_TRAFFIC, None, id="nothing but the golden checks"
+        ),
+        pytest.param(
             SloWindow(999, 0, 3600),
             Verdict.INSUFFICIENT_HISTORY,
             None,
