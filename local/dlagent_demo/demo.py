@@ -211,14 +211,15 @@ def _scale(place: Place, image: Any, screen: Screen) -> None:
 
 def _what_next(place: Place, screen: Screen) -> None:
     screen.console.print("\n[bold]It stays up. What to try next:[/bold]")
+    loaded = scaling.AGENT if place.simulates else AGENT
     for text in (
         "export PATH=$PWD/.venv/bin:$PATH",
         place.shell,
         f"kubectl get dlagents -n {NAMESPACE} -o wide",
-        f"kubectl describe dlagent {scaling.AGENT} -n {NAMESPACE}",
+        f"kubectl describe dlagent {loaded} -n {NAMESPACE}",
         "python -m examples.fashion_mnist.picture 0 > boot.png",
         f"dlagent infer {AGENT} boot.png -n {NAMESPACE}",
-        f"dlagent bench {scaling.AGENT} -n {NAMESPACE} --rate 5..90 --shape steps --duration 3m"
+        f"dlagent bench {loaded} -n {NAMESPACE} --rate 5..90 --shape steps --duration 3m"
         " --fresh-connections --plot load.png",
         "make demo-down",
     ):

@@ -5,10 +5,9 @@ Called by `scaling`, which shows and judges it.
 """
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
@@ -90,23 +89,20 @@ def watch_under_load(
         each: called after each look.
     """
     watched = Watched(Sender(post, Limits(fresh_connections=True)), curve)
-    with _sending(watched.sender, curve) as thread:
-        while thread.is_alive():
-            began = time.monotonic()
-            watched.looks.append(look_at(agent(), watched.sender.now()))
-            each(watched)
-            thread.join(max(0.0, _LOOK_SECONDS - (time.monotonic() - began)))
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(_send, watched.sender, curve)
+        try:
+            while not sending.done():
+                began = time.monotonic()
+                watched.looks.append(look_at(agent(), watched.sender.now()))
+                each(watched)
+                wait([sending], max(0.0, _LOOK_SECONDS - (time.monotonic() - began)))
+        finally:
+            watched.sender.stop()
+    sending.result()
     return watched
 
 
-@contextmanager
-def _sending(sender: Sender, curve: RateCurve) -> Iterator[threading.Thread]:
+def _send(sender: Sender, curve: RateCurve) -> None:
     chunks = due_times(curve, Arrivals.POISSON, np.random.default_rng(_SEED))
-    due = chain.from_iterable(chunk.tolist() for chunk in chunks)
-    thread = threading.Thread(target=lambda: asyncio.run(sender.send(due)))
-    thread.start()
-    try:
-        yield thread
-    finally:
-        sender.stop()
-        thread.join()
+    asyncio.run(sender.send(chain.from_iterable(chunk.tolist() for chunk in chunks)))

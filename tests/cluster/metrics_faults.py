@@ -68,11 +68,14 @@ class FaultyPrometheus:
         form = dict(await request.post())
         if self._fault is Fault.SLOW:
             await asyncio.sleep(_SLOW_SECONDS)
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(f"{self._real_url}/api/v1/query", data=form) as answer,
-        ):
-            body, status = await answer.read(), answer.status
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"{self._real_url}/api/v1/query", data=form) as answer,
+            ):
+                body, status = await answer.read(), answer.status
+        except aiohttp.ClientError as error:
+            raise web.HTTPBadGateway from error
         if status == 200:
             body = json.dumps(self._spoilt(json.loads(body))).encode()
         return web.Response(body=body, status=status, content_type="application/json")

@@ -19,12 +19,12 @@ from sizes import check_properties, watched_sizes
 from traffic import ALMOST_NONE, FOR_TWO, traffic
 
 FAULTS = {
-    Fault.SLOW: "did not answer within",
+    Fault.SLOW: "does not answer",
     Fault.EMPTY: "no fresh sample",
     Fault.NAN: "no fresh sample",
     Fault.GAP: "no fresh sample",
 }
-UNREACHABLE = "Prometheus"
+UNREACHABLE = "answered HTTP 502"  # by the proxy, as before a real Prometheus that is gone
 
 
 def wait_blind(agent: Agent, why: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 ANSWERED = "answered"
 NOT_SENT = "not sent: too many in flight"
+NO_RESOURCES = "not sent: this machine has no more ports or open files"
 UNFINISHED = "unfinished when stopped"
 
 
@@ -40,6 +41,15 @@ class Requests:
         known = UNFINISHED in self.outcomes
         place = self.outcomes.index(UNFINISHED) if known else len(self.outcomes)
         return np.equal(self.outcome, place)
+
+    def judged(self, slo_seconds: float | None) -> NDArray[np.bool_]:
+        """Which of them are known to have kept the threshold or to have missed it.
+
+        One that was under way when the load was stopped has missed it if it took longer already.
+        """
+        if slo_seconds is None:
+            return ~self.unfinished
+        return ~self.unfinished | np.greater(self.latency_seconds, slo_seconds)
 
     def due_within(self, first_seconds: float, last_seconds: float) -> "Requests":
         """Those that were due in [first_seconds, last_seconds)."""

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
-from dlagent.bench.result import Timeline
+from dlagent.bench.result import Counts, Floats, Timeline
 from dlagent.bench.words import clock, milliseconds
 
 _WIDTH_INCHES, _PANEL_INCHES, _NOTE_INCHES = 11.0, 2.3, 0.21
@@ -76,20 +77,27 @@ def draw(
 
 
 def _load(axis: Axes, timeline: Timeline, _slo_seconds: float | None) -> None:
-    step = timeline.step_seconds
-    axis.fill_between(
-        timeline.seconds, timeline.offered / step, color=_PALE, step="post", label="offered"
-    )
-    axis.step(timeline.seconds, timeline.answered / step, _BLUE, where="post", label="answered")
+    edges, offered = _stairs(timeline, timeline.offered)
+    _, answered = _stairs(timeline, timeline.answered)
+    axis.fill_between(edges, offered, color=_PALE, step="post", label="offered")
+    axis.step(edges, answered, _BLUE, where="post", label="answered")
     axis.set_title("Load, requests a second")
     axis.set_ylim(bottom=0)
+
+
+def _stairs(timeline: Timeline, counts: Counts) -> tuple[Floats, Floats]:
+    """The edges of the steps and the rates in them, the last one closed."""
+    edges = np.append(timeline.seconds, len(counts) * timeline.step_seconds)
+    rates = counts / timeline.step_seconds
+    return edges, np.append(rates, rates[-1:] if len(rates) else [0.0])
 
 
 def _latency(axis: Axes, timeline: Timeline, slo_seconds: float | None) -> None:
     middle = timeline.seconds + timeline.step_seconds / 2
     columns = (timeline.p50_seconds, timeline.p95_seconds, timeline.p99_seconds)
     for (name, colour), values in zip(_LATENCIES, columns, strict=True):
-        axis.plot(middle, values, color=colour, linewidth=1.4, label=name)
+        # Points too: a step between two without answers is on no line.
+        axis.plot(middle, values, "o-", color=colour, label=name, markersize=2.2, linewidth=1.4)
     axis.set_yscale("log")
     if slo_seconds is not None:
         axis.axhline(
@@ -99,23 +107,20 @@ def _latency(axis: Axes, timeline: Timeline, slo_seconds: float | None) -> None:
             linewidth=1.3,
             label=f"promised: {milliseconds(slo_seconds)}",
         )
-        missed = np.nan_to_num(timeline.p99_seconds) > slo_seconds
-        edges = axis.get_xaxis_transform()
-        axis.fill_between(
-            middle,
-            0,
-            1,
-            where=missed.tolist(),
-            transform=edges,
-            color=_RED,
-            alpha=0.08,
-            linewidth=0,
-        )
+        for step in np.flatnonzero(_missed(timeline, slo_seconds)):
+            begin = step * timeline.step_seconds
+            axis.axvspan(begin, begin + timeline.step_seconds, color=_RED, alpha=0.08, linewidth=0)
     _scale(axis, [*columns, np.array([slo_seconds or np.nan])])
     axis.set_title("Latency" + (" (red: p99 misses the promise)" if slo_seconds else ""))
 
 
-def _scale(axis: Axes, values: Sequence[np.typing.NDArray[np.float64]]) -> None:
+def _missed(timeline: Timeline, slo_seconds: float) -> NDArray[np.bool_]:
+    """Steps whose p99 is beyond the promise, or in which requests failed and none was answered."""
+    silent = np.isnan(timeline.p99_seconds) & (timeline.failed > 0)
+    return silent | (np.nan_to_num(timeline.p99_seconds) > slo_seconds)
+
+
+def _scale(axis: Axes, values: Sequence[Floats]) -> None:
     """A logarithmic axis with a decade at least, whose ticks are written as times."""
     known = np.concatenate(values)
     known = known[np.isfinite(known) & (known > 0)]
@@ -127,8 +132,8 @@ def _scale(axis: Axes, values: Sequence[np.typing.NDArray[np.float64]]) -> None:
 
 
 def _failures(axis: Axes, timeline: Timeline, _slo_seconds: float | None) -> None:
-    rate = timeline.failed / timeline.step_seconds
-    axis.fill_between(timeline.seconds, rate, color=_RED, step="post", label="failed")
+    edges, rates = _stairs(timeline, timeline.failed)
+    axis.fill_between(edges, rates, color=_RED, step="post", label="failed")
     axis.set_title(f"Failures a second ({timeline.failed.sum():,} in all)")
     axis.set_ylim(bottom=0)
 
@@ -152,7 +157,7 @@ def _dress(axis: Axes) -> None:
         axis.spines[side].set_visible(False)
     axis.tick_params(labelsize=9, colors=_INK)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 1.5, 3, 6, 10]))
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 1.5, 3, 6, 10], integer=True))
     axis.legend(
         loc="lower right", bbox_to_anchor=(1.0, 0.985), ncols=4, fontsize=8.5, frameon=False
     )

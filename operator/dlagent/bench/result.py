@@ -78,7 +78,7 @@ class Summary:
     answered_per_second: float
     latency: Percentiles
     within_slo: float | None
-    """Share of the requests that ended; None without an SLO, or where none ended."""
+    """Share of the requests that ended or took longer already; None without an SLO or any."""
     lateness: Lateness
 
     @property
@@ -92,17 +92,17 @@ def summarise(requests: Requests, slo_seconds: float | None, sending_seconds: fl
     answered, unfinished = requests.answered, requests.unfinished
     came = (requests.due_seconds + requests.latency_seconds)[answered]
     due = len(requests.due_seconds)
-    ended = due - int(unfinished.sum())
+    judged = int(requests.judged(slo_seconds).sum())
     good = _within(requests, slo_seconds)
     return Summary(
         due=due,
         answered=int(answered.sum()),
-        unfinished=due - ended,
+        unfinished=int(unfinished.sum()),
         failures=requests.failures(),
         offered_per_second=_rate(due, sending_seconds),
         answered_per_second=_rate(int((came <= sending_seconds).sum()), sending_seconds),
         latency=percentiles(requests),
-        within_slo=int(good.sum()) / ended if good is not None and ended else None,
+        within_slo=int(good.sum()) / judged if good is not None and judged else None,
         lateness=_lateness(requests),
     )
 
@@ -155,8 +155,8 @@ def _share_by_step(
     good = _within(requests, slo_seconds)
     if good is None:
         return shares
-    ended = np.bincount(due[~requests.unfinished], minlength=steps)
-    np.divide(np.bincount(due[good], minlength=steps), ended, out=shares, where=ended > 0)
+    judged = np.bincount(due[requests.judged(slo_seconds)], minlength=steps)
+    np.divide(np.bincount(due[good], minlength=steps), judged, out=shares, where=judged > 0)
     return shares
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from yarl import URL
 
-from dlagent.bench.journal import ANSWERED, NOT_SENT, UNFINISHED, Journal
+from dlagent.bench.journal import ANSWERED, NO_RESOURCES, NOT_SENT, UNFINISHED, Journal
 
 _STOP_SECONDS = 0.1  # how long it may take until `stop` is noticed
 _TURN = 16  # requests started at most before the event loop gets its turn
@@ -30,12 +30,20 @@ _LOST = "connection lost"
 
 @dataclass(frozen=True)
 class Post:
-    """The request that is sent: a body that is encoded already, and how to get there."""
+    """The request that is sent: a body that is encoded already, and how to get there.
+
+    Args:
+        server_hostname: the name that the server's certificate must have, where it is not the
+            URL's.
+        proxy: the address of an HTTP proxy on the way.
+    """
 
     url: str
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    server_hostname: str | None = None
+    proxy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,8 @@ class Sender:
         """How many requests have been due so far."""
         self.sending_seconds = 0.0
         """For how long requests were sent, once that is over."""
+        self.too_slow = False
+        """Whether it gave up, being behind its own times by a whole timeout."""
         self.cpu_share = 0.0
         """How much of one core this process used in that time."""
         self._url = URL(post.url, encoded=True)
@@ -122,6 +132,9 @@ class Sender:
             await self._until(due)
             if self._stop.is_set():
                 return
+            if self.now() - due > self._limits.timeout_seconds:
+                self.too_slow = True
+                return
             self.due += 1
             if len(self._tasks) >= self._limits.connections:
                 late = self.now() - due
@@ -153,7 +166,11 @@ class Sender:
         """Send the request and read all of its answer; what became of it."""
         try:
             async with session.post(
-                self._url, data=self._post.body, allow_redirects=False
+                self._url,
+                data=self._post.body,
+                allow_redirects=False,
+                server_hostname=self._post.server_hostname,
+                proxy=self._post.proxy,
             ) as response:
                 await response.read()
         except TimeoutError:
@@ -183,7 +200,10 @@ class Sender:
 
 def _kind(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _REFUSED if error.os_error.errno == errno.ECONNREFUSED else _UNREACHABLE
+        number = error.os_error.errno
+        if number in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL):
+            return NO_RESOURCES
+        return _REFUSED if number == errno.ECONNREFUSED else _UNREACHABLE
     lost = (
         aiohttp.ServerDisconnectedError,
         aiohttp.ClientOSError,

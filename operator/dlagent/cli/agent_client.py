@@ -142,7 +142,10 @@ class AgentClient:
         if response.status != 200:
             where = f"{self.agent} is not served at {self.endpoint.base}"
             raise CliError(f"{where}: {_reason(response)}")
-        parsed: dict[str, Any] = json.loads(response.data)
+        try:
+            parsed: dict[str, Any] = json.loads(response.data)
+        except ValueError as error:
+            raise CliError(f"{self.endpoint.base} answers, and is no Triton: not JSON") from error
         return parsed
 
 

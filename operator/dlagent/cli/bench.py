@@ -1,6 +1,7 @@
 """`dlagent bench`: put a load on an agent and say how it kept its promise."""
 
 import asyncio
+import gc
 import signal
 from datetime import UTC, datetime
 from itertools import chain
@@ -12,11 +13,19 @@ import typer
 from rich.console import Console
 
 from dlagent.api.types import Latency
+from dlagent.bench.journal import Journal
 from dlagent.bench.live import View
+from dlagent.bench.result import percentiles
 from dlagent.bench.sender import Limits, Post, Sender
 from dlagent.cli.agent_client import AgentClient, encode
 from dlagent.cli.bench_report import Asked, Slo, check_outputs, report
-from dlagent.cli.endpoints import find_endpoint, find_promise, tls_context
+from dlagent.cli.endpoints import (
+    find_endpoint,
+    find_promise,
+    proxy_url,
+    server_hostname,
+    tls_context,
+)
 from dlagent.cli.errors import CliError
 from dlagent.cli.inputs import read_inputs
 from dlagent.cli.random_input import random_inputs
@@ -24,6 +33,7 @@ from dlagent.cli.traffic import (
     Load,
     Part,
     Shape,
+    allow_connections,
     parse_duration,
     parse_part,
     parse_rate,
@@ -82,7 +92,7 @@ def bench(
         Arrivals,
         typer.Option(help="poisson: as from many clients. even: at equal distances."),
     ] = Arrivals.POISSON,
-    seed: Annotated[int, typer.Option(help="The same seed draws the same arrivals.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same arrivals.")] = 1,
     slo: Annotated[
         float | None,
         typer.Option(
@@ -98,6 +108,10 @@ def bench(
             "--input", help="What is sent: a picture, .npy or .json. Default: random numbers."
         ),
     ] = None,
+    resize: Annotated[
+        bool,
+        typer.Option(help="Fit a picture of another size or colour to what the agent takes."),
+    ] = False,
     connections: Annotated[
         int,
         typer.Option(
@@ -161,10 +175,11 @@ def bench(
     load = Load(shape, rate, duration, file, part, multiply)
     curve = rate_curve(load)
     check_outputs(json_file, plot)
+    allow_connections(connections)
     limits = Limits(connections, timeout or Limits.timeout_seconds, fresh_connections)
     with find_endpoint(agent, namespace, url, kubeconfig) as endpoint:
         client = AgentClient(endpoint, agent)
-        post = _post(client, input_file, seed)
+        post = _post(client, input_file, resize, seed)
         simulated = simulated_of(client.config())
     promise = _slo(slo, None if url else find_promise(agent, namespace, kubeconfig))
     asked = Asked(
@@ -180,26 +195,34 @@ def bench(
         began=datetime.now(UTC),
     )
     console, sender = Console(), Sender(post, limits)
+    _warm_up()
     asyncio.run(_send(console, asked, sender))
     failed = report(console, asked, sender, json_file, plot)
     if sender.interrupted or failed:
         raise typer.Exit(_INTERRUPTED if sender.interrupted else 1)
 
 
-def _post(client: AgentClient, input_file: Path | None, seed: int) -> Post:
+def _post(client: AgentClient, input_file: Path | None, resize: bool, seed: int) -> Post:
     """The request to send. It is answered once before: what is wrong with it is said in words."""
     model = client.model()
     if input_file is None:
         inputs = random_inputs(model, np.random.default_rng(seed))
     elif input_file.is_file():
-        inputs = read_inputs(input_file, model, resize=False)
+        inputs = read_inputs(input_file, model, resize)
     else:
         raise CliError(f"{input_file}: no such file")
     client.infer(model, inputs)
     body, headers = encode(model, inputs)
     endpoint = client.endpoint
     url = f"{endpoint.base}/v2/models/{client.agent}/infer"
-    return Post(url, body, {**endpoint.headers, **headers}, tls_context(endpoint))
+    return Post(
+        url,
+        body,
+        {**endpoint.headers, **headers},
+        tls_context(endpoint),
+        server_hostname(endpoint),
+        proxy_url(endpoint),
+    )
 
 
 def _slo(given_seconds: float | None, promised: Latency | None) -> Slo | None:
@@ -208,6 +231,13 @@ def _slo(given_seconds: float | None, promised: Latency | None) -> Slo | None:
         return Slo(given_seconds, None) if given_seconds else None
     seconds = given_seconds or promised.threshold_milliseconds / 1000
     return Slo(seconds, float(promised.objective_percent))
+
+
+def _warm_up() -> None:
+    """What would stop the load for tens of milliseconds is done before it."""
+    percentiles(Journal().requests())  # numpy imports more at the first call
+    gc.collect()
+    gc.freeze()  # collections do not walk again what was imported
 
 
 async def _send(console: Console, asked: Asked, sender: Sender) -> None:

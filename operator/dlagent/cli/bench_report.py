@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dlagent.bench import document, words
-from dlagent.bench.journal import NOT_SENT, Requests
+from dlagent.bench.journal import NO_RESOURCES, NOT_SENT, Requests
 from dlagent.bench.result import LATE_SECONDS, Summary, summarise, timeline
 from dlagent.bench.sender import Limits, Sender
 from dlagent.cli.errors import CliError
@@ -61,13 +61,26 @@ def check_outputs(json_file: Path | None, plot: Path | None) -> None:
     Raises:
         CliError: a folder or a library is missing, or the picture has another ending.
     """
-    for file in (json_file, plot):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise CliError(f"{file}: there is no folder {file.absolute().parent}")
+    for option, file in (("--json", json_file), ("--plot", plot)):
+        if file is not None:
+            _check_writable(option, file)
     if plot is not None and plot.suffix.lower() != ".png":
         raise CliError(f"--plot {plot}: pictures are written as .png")
     if plot is not None and importlib.util.find_spec("matplotlib") is None:
         raise CliError("--plot needs matplotlib: pip install 'dlagent[bench]'")
+
+
+def _check_writable(option: str, file: Path) -> None:
+    if not file.absolute().parent.is_dir():
+        raise CliError(f"{option} {file}: there is no folder {file.absolute().parent}")
+    there = file.exists()
+    try:
+        with file.open("ab"):
+            pass
+    except OSError as error:
+        raise CliError(f"{option} {file} cannot be written: {error.strerror}") from error
+    if not there:
+        file.unlink()
 
 
 def report(
@@ -76,16 +89,19 @@ def report(
     """Print and write what was asked for; how many requests failed."""
     requests = sender.journal.requests()
     slo_seconds = asked.slo.seconds if asked.slo else None
-    seconds = sender.sending_seconds if sender.interrupted else asked.curve.duration_seconds
+    ended_early = sender.interrupted or sender.too_slow
+    seconds = sender.sending_seconds if ended_early else asked.curve.duration_seconds
     summary = summarise(requests, slo_seconds, seconds)
     console.print(_table(asked, summary))
     for remark in _remarks(asked, sender, summary):
         console.print(remark, highlight=False, soft_wrap=True)
-    if json_file is not None:
-        made = _document(asked, sender, requests, summary)
-        json_file.write_text(made.model_dump_json(indent=1) + "\n")
-    if plot is not None:
-        _draw(plot, asked, requests, summary)
+    try:
+        if json_file is not None:
+            made = _document(asked, sender, requests, summary)
+            json_file.write_text(made.model_dump_json(indent=1) + "\n")
+    finally:
+        if plot is not None:
+            _draw(plot, asked, requests, summary)
     return summary.failed
 
 
@@ -122,6 +138,17 @@ def _remarks(asked: Asked, sender: Sender, summary: Summary) -> list[str]:
         remarks.append(
             f"Stopped after {words.clock(sender.sending_seconds)}; {summary.unfinished:,} requests "
             "were under way and are neither answered nor failed."
+        )
+    if sender.too_slow:
+        remarks.append(
+            f"Given up after {words.clock(sender.sending_seconds)}, being "
+            f"{words.clock(asked.limits.timeout_seconds)} behind: the rate is more than this "
+            "machine can send. Lower it, or share it among machines."
+        )
+    if NO_RESOURCES in summary.failures:
+        remarks.append(
+            "This machine ran out of ports or open files, which is not the agent's failure: "
+            "fewer --connections, or no --fresh-connections, need less."
         )
     if NOT_SENT in summary.failures:
         remarks.append(

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
+import yaml
 
 from dlagent.api.types import GROUP, PLURAL, VERSION, Latency
 from dlagent.cli.agent_client import Endpoint
@@ -28,7 +29,7 @@ def find_endpoint(
         CliError: no cluster, no such agent, or nothing of it serves.
     """
     if url:
-        if urlsplit(url).scheme not in ("http", "https"):
+        if not _is_http(url):
             raise CliError(f"--url {url}: give an address that starts with http:// or https://")
         return Endpoint(url.rstrip("/"), urllib3.PoolManager())
     client, default_namespace = _cluster(kubeconfig)
@@ -38,6 +39,14 @@ def find_endpoint(
     if address and _reachable(address):
         return Endpoint(f"http://{address}:{HTTP_PORT}", urllib3.PoolManager())
     return _through_apiserver(client, namespace, agent)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def find_promise(agent: str, namespace: str | None, kubeconfig: Path | None) -> Latency:
@@ -65,6 +74,18 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
     return context
 
 
+def server_hostname(endpoint: Endpoint) -> str | None:
+    """The kubeconfig's tls-server-name, for another transport."""
+    found: str | None = endpoint.pool.connection_pool_kw.get("server_hostname")
+    return found
+
+
+def proxy_url(endpoint: Endpoint) -> str | None:
+    """The kubeconfig's proxy, or the environment's, for another transport."""
+    proxy = getattr(endpoint.pool, "proxy", None)
+    return str(proxy) if proxy is not None else None
+
+
 def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
     """A client of the cluster, and the namespace of the kubeconfig's current context."""
     from kubernetes import config  # over a second to import: only where it is needed
@@ -73,7 +94,7 @@ def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
     try:
         api = config.new_client_from_config(config_file=path)  # type: ignore[no-untyped-call]  # untyped there
         _, context = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]  # likewise
-    except (config.ConfigException, OSError) as error:
+    except (config.ConfigException, OSError, TypeError, yaml.YAMLError) as error:
         raise CliError(
             f"no cluster: {error}. Give --kubeconfig or --url, or start one: dlagent local up"
         ) from error

@@ -1,6 +1,8 @@
 """What commands say about traffic: durations, rates, shapes and traces, as words and as values."""
 
+import math
 import re
+import resource
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +17,9 @@ from dlagent.domain.traffic.trace import Trace, TraceError, read_csv, read_prome
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DEFAULT_SECONDS = 60.0
+_WRONG_COMMAND = 2  # the exit code
+_MOST_PER_SECOND = 50_000
+_OTHER_FILES = 64  # that the process has open beside its connections
 
 
 class Shape(StrEnum):
@@ -58,20 +63,43 @@ def parse_duration(text: str) -> float:
     """Seconds, from `500ms`, `90s`, `5m`, `1.5h` or `2d`."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|[smhd])", text.strip())
     seconds = float(found[1]) * _UNIT_SECONDS[found[2]] if found else 0.0
-    if seconds <= 0:
+    if not 0 < seconds < math.inf:
         raise typer.BadParameter(f"{text!r} is no time: give it as 500ms, 90s, 5m, 1h or 2d")
     return seconds
 
 
 def parse_rate(text: str) -> RateRange:
     """Requests per second, from `40` or `5..60`."""
-    low, _, high = text.partition("..")
+    low, dots, high = text.partition("..")
     try:
-        return RateRange(float(low), float(high or low))
+        rates = RateRange(float(low), float(high if dots else low))
     except ValueError as error:
         raise typer.BadParameter(
             f"{text!r} is no rate: give requests per second as 40, or a range as 5..60"
         ) from error
+    if rates.high > _MOST_PER_SECOND:
+        raise typer.BadParameter(
+            f"{text!r} is more than one process sends: at most {_MOST_PER_SECOND:,} a second"
+        )
+    return rates
+
+
+def allow_connections(count: int) -> None:
+    """Raise this process's limit of open files so that there may be so many connections.
+
+    Raises:
+        CliError: the limit that the machine sets is lower.
+    """
+    needed = count + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard not in (resource.RLIM_INFINITY,) and needed > hard:
+        raise CliError(
+            f"--connections {count}: this machine allows a process {hard} open files; give"
+            f" {hard - _OTHER_FILES} or fewer, or raise the limit (ulimit -n)",
+            _WRONG_COMMAND,
+        )
+    if needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def parse_part(text: str) -> Part:
@@ -107,14 +135,16 @@ def rate_curve(load: Load) -> RateCurve:
     if load.kind is Shape.TRACE:
         return _traced(load)
     if load.trace or load.part or load.multiply is not None:
-        raise CliError("a trace FILE, --part and --multiply go with --shape trace")
+        raise CliError("a trace FILE, --part and --multiply go with --shape trace", _WRONG_COMMAND)
     if load.rates is None:
-        raise CliError("how many requests a second? Give --rate 40, or a range as --rate 5..60")
+        raise CliError(
+            "how many requests a second? Give --rate 40, or a range as --rate 5..60", _WRONG_COMMAND
+        )
     seconds = load.duration_seconds or _DEFAULT_SECONDS
     varies = load.rates.low < load.rates.high
     if varies == (load.kind is Shape.CONSTANT):
         example = "one rate: --rate 40" if varies else "a range: --rate 5..60"
-        raise CliError(f"--shape {load.kind} takes {example}")
+        raise CliError(f"--shape {load.kind} takes {example}", _WRONG_COMMAND)
     if load.kind is Shape.CONSTANT:
         return shapes.constant(load.rates.high, seconds)
     return {Shape.RAMP: shapes.ramp, Shape.STEPS: shapes.steps}[load.kind](load.rates, seconds)
@@ -122,9 +152,12 @@ def rate_curve(load: Load) -> RateCurve:
 
 def _traced(load: Load) -> RateCurve:
     if load.trace is None:
-        raise CliError("which trace? Give its file: --shape trace FILE")
+        raise CliError("which trace? Give its file: --shape trace FILE", _WRONG_COMMAND)
     if load.rates and load.multiply is not None:
-        raise CliError("--rate scales a trace to a range, --multiply by a factor: give one of them")
+        raise CliError(
+            "--rate scales a trace to a range, --multiply by a factor: give one of them",
+            _WRONG_COMMAND,
+        )
     trace = read_trace(load.trace)
     try:
         chosen = trace.part(load.part.first_seconds, load.part.last_seconds) if load.part else trace

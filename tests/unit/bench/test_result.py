@@ -27,13 +27,26 @@ RUN = requests(
 )
 
 
+@pytest.mark.parametrize(
+    ("waited", "expected"),
+    [
+        pytest.param(0.2, 1.0, id="one that may still be in time says nothing"),
+        pytest.param(0.3, 0.5, id="one that took longer already has missed"),
+    ],
+)
+def test_a_request_that_was_stopped(waited: float, expected: float) -> None:
+    run = requests((0.1, 0.1, ANSWERED), (0.2, waited, UNFINISHED))
+    assert expected == summarise(run, slo_seconds=0.25, sending_seconds=1.0).within_slo
+    assert expected == timeline(run, slo_seconds=0.25).within_slo[0]
+
+
 def test_summary() -> None:
     found = summarise(RUN, slo_seconds=0.25, sending_seconds=3.0)
     assert (7, 4, 2, 1) == (found.due, found.answered, found.failed, found.unfinished)
     assert {"HTTP 503": 1, NOT_SENT: 1} == found.failures
     assert pytest.approx(7 / 3) == found.offered_per_second
     assert pytest.approx(3 / 3) == found.answered_per_second, "one answer came afterwards"
-    assert pytest.approx(2 / 6) == found.within_slo, "a failure is a miss, the unfinished is none"
+    assert pytest.approx(2 / 7) == found.within_slo, "a failure is a miss"
     assert pytest.approx([0.25, 0.5]) == [found.latency.p50, found.latency.max]
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from statistics import fmean
 
 from dlagent.domain.scaling.births import BEFORE
 from dlagent.domain.scaling.latency import Mixture, distribution
@@ -86,6 +87,12 @@ class _Flow:
     first: float | None
     last: float
     born: float
+
+    def share_until(self, at: float) -> float:
+        """Which share of what arrived since it was born had arrived by then, if evenly."""
+        if self.last <= self.born:
+            return 1.0
+        return min(1.0, max(0.0, (at - self.born) / (self.last - self.born)))
 
 
 def signals(
@@ -165,23 +172,30 @@ def _arrivals(
         return NoData("no pod has been measured yet")
     if 2 * len(missing) > expected:
         return NoData("Prometheus has no fresh sample of most pods that answer")
-    last = max(flow.last for flow in flows.values())
-    # The time of a new pod is that of the others: it took its load over from them.
-    first = min((flow.first for flow in flows.values() if flow.first is not None), default=None)
-    if first is None:
-        first = min(min(flow.born for flow in flows.values()), last - interval)
-    rate = sum(_rate(flow, last - first) for flow in flows.values())
+    rate = _rate(list(flows.values()), interval)
     rate *= expected / (expected - len(missing)) if missing else 1.0
+    last = max(flow.last for flow in flows.values())
     return Measured(rate, last) if rate > 0 else NoTraffic(last)
 
 
-def _rate(flow: _Flow, window_seconds: float) -> float:
-    """By the pod's own samples: pods are scraped at different moments, and not all of them always.
+def _rate(flows: Sequence[_Flow], interval: float) -> float:
+    """Requests/s of all pods.
 
-    The whole window would be too long for each, and the sum of the rates too low.
+    Each by its own samples: pods are scraped at different moments, and not all of them always; for
+    the time from the first sample of any to the last of any, the sum would be too low. A new pod
+    took its load over from the others, so their time is its own too, and what it got after they
+    were scraped last is not counted twice.
     """
-    seconds = window_seconds if flow.first is None else flow.last - flow.first
-    return flow.arrived / seconds
+    old = [flow for flow in flows if flow.first is not None]
+    new = [flow for flow in flows if flow.first is None]
+    if not old:
+        last = max(flow.last for flow in new)
+        first = min(min(flow.born for flow in new), last - interval)
+        return sum(flow.arrived for flow in new) / (last - first)
+    until = fmean(flow.last for flow in old)
+    seconds = fmean(flow.last - flow.first for flow in old if flow.first is not None)
+    rate = sum(flow.arrived / (flow.last - flow.first) for flow in old if flow.first is not None)
+    return rate + sum(flow.arrived * flow.share_until(until) for flow in new) / seconds
 
 
 def _inferences_per_request(flows: Iterable[_Flow]) -> float:

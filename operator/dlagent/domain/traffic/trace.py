@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 _MINUTE_SECONDS = 60.0
 _MOST_STEPS = 10_000_000  # 116 days of seconds, 80 MB: above it the unit is wrong, not the trace
+_COUNTS = ("requests", "count")  # names of columns that no line about one request has
 _EVEN_SHARE = 0.01  # by which the distances of a query's samples may differ
 
 Row = tuple[int, list[str]]  # number of the line and its cells
@@ -74,6 +75,11 @@ def read_csv(lines: Iterable[str]) -> Trace:
         return _checked(Trace(_MINUTE_SECONDS, _by_minute(rows)))
     if header[0] == "minute":
         raise TraceError("line 1: its second column must be named requests: `minute,requests`")
+    if any(name in _COUNTS for name in header):
+        raise TraceError(
+            "line 1: counts must be of minutes, `minute,requests`; where each line is one request, "
+            "leave that column out"
+        )
     if _is_number(header[0]):
         if len(header) > 1:
             raise TraceError(
@@ -182,7 +188,7 @@ def _only_series(text: str) -> NDArray[np.float64]:
         samples = [item["values"] for item in series]
         if len(samples) == 1:
             return np.array(samples[0], np.float64).reshape(-1, 2)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TraceError(
             "it is not the answer of Prometheus to a range query: save what "
             "/api/v1/query_range?query=...&start=...&end=...&step=... gives"

@@ -106,6 +106,15 @@ def seen(samples: dict[str, PodSamples], *pods: PodSeen) -> Signals:
             id="a pod that answers only every other scrape loses nothing",
         ),
         pytest.param(
+            {
+                "old": pod(20, times=(NOW - 56, NOW - 41, NOW - 26, NOW - 11)),
+                "new": pod(20, first=60, times=(NOW - 17, NOW - 2)),
+            },
+            (OLD, NEW),
+            Measured((900 + 360 * 9 / 18) / 45, NOW - 2),
+            id="what a new pod got after the others were scraped is not counted twice",
+        ),
+        pytest.param(
             {"old": pod(20), "new": pod(10, times=(NOW - 17, NOW - 2))},
             (OLD, replace(NEW, counted_since=math.inf)),
             Measured(30, NOW - 2),
