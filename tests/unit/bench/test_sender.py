@@ -1,6 +1,7 @@
 """The sender keeps its times whatever the server does, counts each request, tries none again."""
 
 import asyncio
+import errno
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from dlagent.bench.journal import ANSWERED, NOT_SENT, UNFINISHED, Requests
+from dlagent.bench.journal import ANSWERED, NO_RESOURCES, NOT_SENT, UNFINISHED, Requests
 from dlagent.bench.sender import Limits, Post, Sender
 
 BODY = b"\x00body"
@@ -197,6 +198,39 @@ async def test_connections(fresh: bool, expected: int) -> None:
         await load(url, due, Limits(fresh_connections=fresh))
     assert expected == len(clients)
     assert {6 // expected} == set(clients.values())
+
+
+async def test_a_rate_that_cannot_be_sent_is_given_up() -> None:
+    async with serving(ok) as url:
+        sender = Sender(Post(url, BODY), Limits(timeout_seconds=0.3))
+        await sender.send([0.0] * 1_000_000)
+    assert sender.too_slow
+    assert 0 < sender.due == len(sender.journal) < 1_000_000
+
+
+async def test_running_out_of_files_is_not_the_servers_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_more(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", no_more)
+    requests = await load("http://127.0.0.1:9/infer", [0.0, 0.0])
+    assert {NO_RESOURCES: 2} == outcomes(requests)
+
+
+async def test_a_proxy_on_the_way_is_used() -> None:
+    seen = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(str(request.url))
+        return await ok(request)
+
+    async with serving(handler) as url:
+        sender = Sender(Post("http://nowhere.invalid/infer", BODY, proxy=url), Limits())
+        await sender.send([0.0])
+    assert {} == sender.journal.failures()
+    assert ["http://nowhere.invalid/infer"] == seen
 
 
 async def test_stop_ends_the_load_at_once_and_counts_what_was_under_way() -> None:

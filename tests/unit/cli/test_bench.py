@@ -144,10 +144,15 @@ def test_a_trace_is_squeezed_into_the_duration_and_scaled(triton: Any, tmp_path:
         pytest.param(["--shape", "trace", "no.csv"], "no.csv cannot be read", id="no such trace"),
         pytest.param(["--rate", 4, "--plot", "x.pdf"], "as .png", id="another kind of picture"),
         pytest.param(["--rate", 4, "--json", "no/x.json"], "no folder", id="no such folder"),
+        pytest.param(["--rate", 4, "--json", "/"], "--json / cannot be written", id="a folder"),
+        pytest.param(
+            ["--rate", 4, "--connections", 10**9], "open files; give", id="too many connections"
+        ),
+        pytest.param(["--rate", 4, "--url", "http://[::1"], "starts with http", id="half a URL"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_before_the_load(args: list[Any], says: str) -> None:
-    assert says in refused("shoes", *args, "--url", "http://127.0.0.1:9")
+    assert says in refused("shoes", "--url", "http://127.0.0.1:9", *args)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,10 @@ def test_traces_that_do_not_fit_are_refused(
         pytest.param("--duration", "0s", "give it as 500ms", id="no time at all"),
         pytest.param("--rate", "fast", "give requests per second", id="no rate"),
         pytest.param("--rate", "60..5", "give requests per second", id="the wrong way round"),
+        pytest.param("--rate", "5..", "give requests per second", id="half a range"),
+        pytest.param("--rate", "1e9", "at most 50,000 a second", id="more than anybody sends"),
+        pytest.param("--duration", "9" * 400 + "d", "give it as 500ms", id="for ever"),
+        pytest.param("--seed", "-1", "greater than or equal to 0", id="a seed that numpy refuses"),
         pytest.param("--part", "8d", "where it begins and ends", id="half a part"),
         pytest.param("--shape", "wave", "is not one of", id="an unknown shape"),
     ],
@@ -190,6 +199,20 @@ def test_a_wrong_command_line_is_exit_code_2(option: str, value: str, says: str)
 
 def test_an_agent_that_is_not_there_is_said_before_the_load(triton: Any) -> None:
     assert "boots is not served" in refused("boots", *QUICK, "--url", triton.url)
+
+
+def test_a_server_that_is_no_triton_is_said(triton: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlagent.cli.agent_client.json.loads", _not_json)
+    assert "is no Triton" in refused("shoes", *QUICK, "--url", triton.url)
+
+
+def _not_json(_data: object) -> Any:
+    raise ValueError
+
+
+def test_an_output_that_was_tried_out_is_not_left_behind(tmp_path: Path) -> None:
+    bench("shoes", *QUICK, "--url", "http://127.0.0.1:9", "--json", tmp_path / "run.json")
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_missing_input_file(triton: Any) -> None:

@@ -13,7 +13,14 @@ from kubernetes import client
 from dlagent.bench.sender import Limits, Post, Sender
 from dlagent.cli import endpoints
 from dlagent.cli.agent_client import Endpoint
-from dlagent.cli.endpoints import find_endpoint, find_promise, tls_context
+from dlagent.cli.endpoints import (
+    find_endpoint,
+    find_promise,
+    proxy_url,
+    server_hostname,
+    tls_context,
+)
+from dlagent.cli.errors import CliError
 from dlagent_local.pki import Authority, Identity
 
 HOST = "https://127.0.0.1:9"
@@ -87,6 +94,26 @@ async def test_a_load_shows_and_checks_certificates_as_the_kubeconfig_says(
 
 async def _ok(_request: web.Request) -> web.Response:
     return web.Response()
+
+
+def test_the_name_of_the_server_and_a_proxy_go_with_the_load() -> None:
+    pool = urllib3.ProxyManager("http://10.0.0.1:3128", server_hostname="kubernetes")
+    endpoint = Endpoint("https://10.0.0.7", pool)
+    assert "kubernetes" == server_hostname(endpoint)
+    assert "http://10.0.0.1:3128" == proxy_url(endpoint)
+
+
+def test_without_either_there_is_neither() -> None:
+    endpoint = Endpoint("https://10.0.0.7", urllib3.PoolManager())
+    assert (None, None) == (server_hostname(endpoint), proxy_url(endpoint))
+
+
+@pytest.mark.parametrize("content", ["a: [", "hello", "apiVersion: v1"])
+def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "config"
+    file.write_text(content)
+    with pytest.raises(CliError, match="no cluster"):
+        find_promise("shoes", None, file)
 
 
 def test_without_tls_there_is_nothing_to_check() -> None:

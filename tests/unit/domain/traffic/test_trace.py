@@ -52,6 +52,8 @@ def test_csv(text: str, step_seconds: float, expected: list[float]) -> None:
         pytest.param("minute,requests\n0,", "line 2: '' is no number", id="a missing count"),
         pytest.param("minute,requests\n0", "line 2 has one column", id="a missing column"),
         pytest.param("minute,count\n0,1", "must be named requests", id="another name"),
+        pytest.param("minutes,requests\n0,100", "must be of minutes", id="counts of what"),
+        pytest.param("timestamp,count\n17,100", "must be of minutes", id="counts of a time"),
         pytest.param("0,230\n1,231", "line 1 has no names", id="two columns without names"),
         pytest.param("t\n2\n1", "line 3: 1 s comes after 2 s: sort by time", id="back in time"),
         pytest.param("t\n0\n1e13", "line 3: .* not milliseconds", id="milliseconds for seconds"),
@@ -94,6 +96,10 @@ def test_prometheus_gives_a_rate_at_each_step() -> None:
     ("text", "says"),
     [
         pytest.param("{", "not the answer of Prometheus", id="broken JSON"),
+        pytest.param("[" * 100_000, "not the answer of Prometheus", id="no end of brackets"),
+        pytest.param(
+            answer([(10**400, "1")]), "not the answer of Prometheus", id="a time beyond all time"
+        ),
         pytest.param('{"status": "error"}', "not the answer of Prometheus", id="an error"),
         pytest.param(
             '{"data": {"result": [{"value": [1, "2"]}]}}', "range query", id="an instant query"
