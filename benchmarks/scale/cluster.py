@@ -262,7 +262,9 @@ def check_key(manifest: Manifest, settings: Settings) -> None:
 def scale_cluster(agents: int) -> Iterator[ScaleCluster]:
     """A cluster of its own with room for so many agents; it goes with all that is in it."""
     cluster = Cluster(f"scale-{os.getpid()}")
-    kwok = ensure(recipes.kwok(), cache_folder(), lambda message, _: say(f"kwok: {message}"))
+    recipe = recipes.kwok()
+    say(f"kwok, which is built the first time: {recipe.estimate}")
+    kwok = ensure(recipe, cache_folder(), lambda _message, _done: None)
     with tempfile.TemporaryDirectory(prefix="operator-scale-") as folder:
         try:
             say("starting a local cluster")

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
-from benchmarks.bench import BenchmarkError, eventually, say
+from benchmarks.bench import BenchmarkError, eventually
 from benchmarks.scale.cluster import NAMESPACE
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent_demo.kube import Json
@@ -136,7 +136,7 @@ class Prometheus:
     def running(self, folder: Path, target: str) -> Iterator[None]:
         """Scrape `target` until the end."""
         recipe = recipes.prometheus()
-        binary = ensure(recipe, cache_folder(), lambda message, _: say(f"Prometheus: {message}"))
+        binary = ensure(recipe, cache_folder(), lambda _message, _done: None)
         config = folder / "prometheus.yaml"
         config.write_text(yaml.safe_dump(_config(f"{target}:{METRICS_PORT}")))
         command = [str(binary / "prometheus"), f"--config.file={config}", "--log.level=warn"]

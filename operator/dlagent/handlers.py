@@ -37,6 +37,7 @@ async def watch(
         registry=registry,
         settings=_settings(),
         standalone=True,
+        memo=_NO_MEMO,
         clusterwide=not namespaces,
         namespaces=namespaces,
         ready_flag=started,
@@ -68,6 +69,16 @@ def _on_event(registry: kopf.OperatorRegistry, info: KindInfo, sink: Sink) -> No
     )
     async def _event(event: kopf.RawEvent, **_: Any) -> None:
         sink(info.kind, event["type"] == "DELETED", dict(event["object"]))
+
+
+class _NoMemo:
+    """kopf copies it for each object, for handlers to keep something in: ours keep nothing."""
+
+    def __copy__(self) -> "_NoMemo":
+        return self
+
+
+_NO_MEMO = _NoMemo()
 
 
 class _Patience:

@@ -195,9 +195,9 @@ def told_replicas(agent: Object | None) -> tuple[int | None, str | None]:
     return desired if isinstance(desired, int) else None, scaling.get("mode")
 
 
-def replicas(deployment: Object | None) -> int:
-    """How many pods a Deployment is to have; none where there is no Deployment."""
-    return 0 if deployment is None else int(_part(deployment, "spec").get("replicas", 1))
+def replicas(deployment: Object) -> int:
+    """How many pods a Deployment is to have."""
+    return int(_part(deployment, "spec").get("replicas", 1))
 
 
 def _part(obj: Object | None, name: str) -> Object:

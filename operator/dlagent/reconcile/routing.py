@@ -20,6 +20,5 @@ def keys_for(kind: str, obj: Object, reader: ClusterReader) -> list[Key]:
     if agent is not None:
         return [Key(namespace, agent)]
     if labels.get(names.COMPONENT_LABEL) in ("build", "store"):
-        agents = reader.list(KIND, namespace, {})
-        return [Key(namespace, item["metadata"]["name"]) for item in agents]
+        return [Key(*key) for key in reader.keys(KIND) if key[0] == namespace]
     return []

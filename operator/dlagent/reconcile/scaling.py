@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dlagent.api import names
 from dlagent.api.types import KIND
@@ -50,12 +51,20 @@ class _Recorded:
     windows: Mapping[tuple[str, str], SloWindow] | NoData
 
 
+class Serving(NamedTuple):
+    """What answers: a revision, the first characters of its artifact's key, and its size."""
+
+    revision: str
+    artifact: str
+    replicas: int
+
+
 @dataclass(slots=True)
 class Entry:
     """What the scaler keeps of one agent. `requests` and `good` are counted since it began."""
 
     scaled: Scaled
-    deployment: Object | None = None  # of the revision that serves
+    serving: Serving | None = None
     state: ScalingState = field(default_factory=ScalingState)
     births: dict[str, float] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
@@ -142,32 +151,32 @@ class Scaler:
     def _entry(self, key: Key, obj: Object) -> Entry | None:
         if observe.is_deleting(obj):
             return None
-        deployment = self._serving(key, obj)
-        labels = deployment["metadata"]["labels"] if deployment is not None else {}
-        artifact = labels.get(names.ARTIFACT_LABEL, "")
+        serving = self._serving(key, obj)
+        artifact = serving.artifact if serving is not None else ""
         entry = self._entries.get(key)
         if entry is not None and entry.scaled.is_of(obj, artifact):
-            entry.deployment = deployment
+            entry.serving = serving
             return entry
         scaled = scaled_agent(obj, artifact, self._reader, self._settings)
         if scaled is None:
             return None
         if entry is None or entry.scaled.uid != scaled.uid:
-            return Entry(scaled, deployment)
+            return Entry(scaled, serving)
         if entry.scaled.mode is not scaled.mode:
             entry.state = ScalingState()
         if entry.scaled.generation != scaled.generation:
             entry.view = None  # its number may have been changed in between by hand
-        entry.scaled, entry.deployment = scaled, deployment
+        entry.scaled, entry.serving = scaled, serving
         return entry
 
-    def _serving(self, key: Key, obj: Object) -> Object | None:
-        """The Deployment of the revision that answers."""
+    def _serving(self, key: Key, obj: Object) -> Serving | None:
         revision = observe.told_revision(obj)
         for found in self._reader.list("Deployment", key.namespace, serving_selector(key.name)):
-            same = found["metadata"]["labels"].get(names.REVISION_LABEL) == revision
-            if same and not observe.is_deleting(found):
-                return found
+            labels = found["metadata"]["labels"]
+            same = labels.get(names.REVISION_LABEL) == revision
+            if same and revision is not None and not observe.is_deleting(found):
+                artifact = labels.get(names.ARTIFACT_LABEL, "")
+                return Serving(revision, artifact, observe.replicas(found))
         return None
 
     async def _read_windows(self, now: float) -> bool:
@@ -200,7 +209,8 @@ class Scaler:
         if not isinstance(snapshot, NoData):
             samples = _of_pods(key, found, snapshot.pods)
             entry.births = births(entry.births, (pod.name for pod in found), samples)
-        pods = supply(found, _revision(entry), entry.births, now, scaling.pod_start_seconds)
+        revision = entry.serving.revision if entry.serving is not None else ""
+        pods = supply(found, revision, entry.births, now, scaling.pod_start_seconds)
         if isinstance(snapshot, NoData):
             seen = Signals(snapshot, self._replicas(key, entry), pods=pods)
         else:
@@ -229,14 +239,14 @@ class Scaler:
         """How many are asked for: by the decision before, or as the cluster remembers it."""
         if entry.view is not None and entry.view.decision is not None:
             return entry.view.decision.desired
-        present = observe.replicas(entry.deployment)
+        present = entry.serving.replicas if entry.serving is not None else 0
         if not entry.scaled.decides:
             return present
         told, told_in = observe.told_replicas(self._reader.get(KIND, *key))
         return carried_over(entry.scaled.mode, told, told_in, present)
 
     def _decide(self, entry: Entry, seen: Signals, now: float) -> Decision | None:
-        if entry.deployment is None or not entry.scaled.decides:
+        if entry.serving is None or not entry.scaled.decides:
             return None
         entry.state, decision = decide(entry.state, seen, entry.scaled.settings, now)
         self._decided(decision.reason)
@@ -263,11 +273,6 @@ def _answers_unseen(entry: Entry) -> bool:
         and isinstance(seen.arrivals, Measured)
         and isinstance(seen.latency, NoData)
     )
-
-
-def _revision(entry: Entry) -> str:
-    labels = entry.deployment["metadata"]["labels"] if entry.deployment is not None else {}
-    return str(labels.get(names.REVISION_LABEL, ""))
 
 
 def _of_pods(

@@ -5,13 +5,16 @@ and by the writer (answers to writes, so that the next reconcile sees its own). 
 reconcilers through `reconcile.ports.ClusterReader`. Order among these sources is by resourceVersion
 (comparable numbers since Kubernetes 1.35, and in all earlier releases with etcd).
 
-Objects are trimmed: no managedFields, no kubectl annotation, and of a Pod's spec the nodeName only.
+Objects are trimmed (no managedFields, no kubectl annotation, of a Pod's spec the nodeName only)
+and kept packed: an agent with its children takes 40 KB as dicts, packed less than 4. Each read
+unpacks a copy, which takes some 30 microseconds.
 """
 
-import sys
+import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Object = dict[str, Any]
 Objects = list[Object]
@@ -22,12 +25,39 @@ _UNREAD_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 _UNREAD_METADATA = ("managedFields", "selfLink")
 
 
+class _Packed(NamedTuple):
+    """An object, and what is asked of it without unpacking it. `label` is the index label's."""
+
+    version: int
+    uid: str
+    label: str | None
+    data: bytes
+
+
 @dataclass
 class _Kind:
-    """Objects of one kind by namespace and name, and the index of their label."""
+    """Objects of one kind by namespace and name, and the index of their label.
 
-    objects: dict[str, dict[str, Object]] = field(default_factory=dict)
-    labelled: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    `example` is the first of them as JSON: what others share with it is not stored again.
+    """
+
+    objects: dict[str, dict[str, _Packed]] = field(default_factory=dict)
+    labelled: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    example: bytes = b""
+
+    def find(self, namespace: str, name: str) -> _Packed | None:
+        return self.objects.get(namespace, {}).get(name)
+
+    def pack(self, obj: Object) -> bytes:
+        text = json.dumps(obj, separators=(",", ":")).encode()
+        if not self.example:
+            self.example = text
+        packer = zlib.compressobj(zdict=self.example)
+        return packer.compress(text) + packer.flush()
+
+    def unpack(self, packed: _Packed) -> Object:
+        found: Object = json.loads(zlib.decompressobj(zdict=self.example).decompress(packed.data))
+        return found
 
 
 class Snapshot:
@@ -41,7 +71,7 @@ class Snapshot:
 
 
 class Cache:
-    """Objects by kind, namespace and name. Readers must not change what they are given.
+    """Objects by kind, namespace and name. Readers are given copies.
 
     `listener(kind, object)` is called after each change with the object as it is now, or as it was
     last where it was deleted; not where an event brought nothing new.
@@ -54,7 +84,9 @@ class Cache:
         self._snapshots: list[Snapshot] = []
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        return self._kind(kind).objects.get(namespace, {}).get(name)
+        known = self._kind(kind)
+        packed = known.find(namespace, name)
+        return known.unpack(packed) if packed is not None else None
 
     def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Objects:
         """All objects of the namespace that carry all of `labels`, ordered by name."""
@@ -62,7 +94,7 @@ class Cache:
         in_namespace = known.objects.get(namespace, {})
         value = labels.get(self._index_label)
         names = in_namespace if value is None else known.labelled.get((namespace, value), ())
-        found = (in_namespace[name] for name in sorted(names))
+        found = (known.unpack(in_namespace[name]) for name in sorted(names))
         return [obj for obj in found if _labels(obj).items() >= labels.items()]
 
     def keys(self, kind: str) -> Names:
@@ -79,9 +111,9 @@ class Cache:
     def upsert(self, kind: str, obj: Object) -> None:
         """Note an object as seen; one that is older than what is known changes nothing."""
         namespace, name = _key(obj)
-        known = self.get(kind, namespace, name)
+        known = self._kind(kind).find(namespace, name)
         version = _version(obj)
-        if known is not None and _version(known) >= version:
+        if known is not None and known.version >= version:
             return
         if any(
             snapshot.kind == kind and snapshot.deleted.get((namespace, name), -1) >= version
@@ -99,13 +131,12 @@ class Cache:
         for snapshot in self._snapshots:
             if snapshot.kind == kind:
                 snapshot.deleted[namespace, name] = version
-        known = self.get(kind, namespace, name)
+        known = self._kind(kind).find(namespace, name)
         if known is None:
             return
-        if _version(known) > version and _uid(known) != _uid(obj):
+        if known.version > version and known.uid != _uid(obj):
             return
-        self._drop(kind, namespace, name)
-        self._listener(kind, known)
+        self._forget(kind, namespace, name, known)
 
     def begin_list(self, kind: str, namespace: str | None) -> Snapshot:
         """Call before a list is asked of the apiserver; `end_list` must follow. None: all."""
@@ -126,11 +157,10 @@ class Cache:
                 self.upsert(snapshot.kind, obj)
             listed = {_key(obj) for obj in objects}
             for namespace, name in snapshot.known:
-                known = self.get(snapshot.kind, namespace, name)
+                known = self._kind(snapshot.kind).find(namespace, name)
                 gone = known is not None and (namespace, name) not in listed
-                if gone and known is not None and _version(known) <= int(version):
-                    self._drop(snapshot.kind, namespace, name)
-                    self._listener(snapshot.kind, known)
+                if gone and known is not None and known.version <= int(version):
+                    self._forget(snapshot.kind, namespace, name, known)
                     ghosts += 1
         self._snapshots.remove(snapshot)
         return ghosts
@@ -142,29 +172,36 @@ class Cache:
         namespace, name = _key(obj)
         self._drop(kind, namespace, name)
         known = self._kind(kind)
-        known.objects.setdefault(namespace, {})[name] = obj
-        value = _labels(obj).get(self._index_label)
-        if value is not None:
-            known.labelled.setdefault((namespace, value), set()).add(name)
+        label = (obj["metadata"].get("labels") or {}).get(self._index_label)
+        packed = _Packed(_version(obj), _uid(obj), label, known.pack(obj))
+        known.objects.setdefault(namespace, {})[name] = packed
+        if label is not None:
+            names = known.labelled.get((namespace, label), ())
+            known.labelled[namespace, label] = (*names, name)
+
+    def _forget(self, kind: str, namespace: str, name: str, packed: _Packed) -> None:
+        """Drop an object and tell of it as it was."""
+        was = self._kind(kind).unpack(packed)
+        self._drop(kind, namespace, name)
+        self._listener(kind, was)
 
     def _drop(self, kind: str, namespace: str, name: str) -> None:
         known = self._kind(kind)
         in_namespace = known.objects.get(namespace, {})
-        obj = in_namespace.pop(name, None)
-        if obj is None:
+        packed = in_namespace.pop(name, None)
+        if packed is None:
             return
         if not in_namespace:
             del known.objects[namespace]
-        value = _labels(obj).get(self._index_label)
-        if value is not None:
-            names = known.labelled[namespace, value]
-            names.discard(name)
-            if not names:
-                del known.labelled[namespace, value]
+        if packed.label is not None:
+            key = (namespace, packed.label)
+            known.labelled[key] = tuple(n for n in known.labelled[key] if n != name)
+            if not known.labelled[key]:
+                del known.labelled[key]
 
 
 def trim(kind: str, obj: Object) -> Object:
-    """A copy without what no reader needs; equal strings are one in memory."""
+    """A copy without what no reader needs."""
     kept = dict(obj)
     metadata = {k: v for k, v in obj["metadata"].items() if k not in _UNREAD_METADATA}
     if "annotations" in metadata:
@@ -173,16 +210,7 @@ def trim(kind: str, obj: Object) -> Object:
     kept["metadata"] = metadata
     if kind == "Pod" and "spec" in kept:
         kept["spec"] = {k: v for k, v in kept["spec"].items() if k == "nodeName"}
-    compacted: Object = _compact(kept)
-    return compacted
-
-
-def _compact(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {sys.intern(key): _compact(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_compact(item) for item in value]
-    return sys.intern(value) if type(value) is str else value
+    return kept
 
 
 def _key(obj: Object) -> tuple[str, str]:
