@@ -81,7 +81,8 @@ def an_image_that_is_not_found(room: Room) -> Json:
 
 
 def a_build_without_enough_memory(room: Room) -> Json:
-    write(room.models, "model.onnx", scaling_model(2))
+    # Memory is looked at once a second: a small model could be built in between.
+    write(room.models, "model.onnx", scaling_model(2, extra_bytes=100_000_000))
     return room.spec(
         build={"resources": {"requests": {"memory": "8Mi"}, "limits": {"memory": "16Mi"}}}
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Agent, KubectlError, eventually, steady_load
+from harness import DEADLINE_SECONDS, Agent, KubectlError, eventually, steady_load
 from models import scaling_model, write
 from rooms import OperatorUnderTest, Room, claim
 
@@ -216,6 +216,8 @@ def test_deletion_during_a_build_leaves_nothing(room: Room) -> None:
 def test_steady_state_writes_nothing(room: Room, operator: OperatorUnderTest) -> None:
     agent = ready_agent(room)
     eventually(lambda: agent.condition("Reconciling"), lambda c: c == {}, what="it settled")
+    agent.wait_for("ScalingActive", "True", "Active")  # its pods are measured, and then recorded
+    agent.wait_for("SLOMet", "Unknown", "NoTraffic", within_seconds=2 * DEADLINE_SECONDS)
 
     def versions() -> dict[str, str]:
         kinds = "dlagents,deployments,services,poddisruptionbudgets,networkpolicies,configmaps"
