@@ -7,7 +7,7 @@ Prometheus. What it keeps of an agent is small, since there may be thousands.
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,7 +38,6 @@ _AT_A_TIME = 25  # agents, between which other work gets its turn
 _WINDOW_SECONDS = 60.0  # how often the records of the SLO are read; they are written as often
 _WINDOW_KEPT_SECONDS = 600.0  # for how long, where they cannot be read anew
 
-_NOT_ASKED = NoData("Prometheus has not been asked yet")
 _NO_RECORD = NoData("Prometheus has no record of its requests yet")
 _NO_LATENCY = NoData("requests arrive, and no pod tells how long its answers took")
 
@@ -112,11 +111,17 @@ class Scaler:
         """Measure, and decide for each agent; then see whether promises are kept."""
         await self._refresh()
         now = self._clock.now().timestamp()
+        lengths = {entry.scaled.window_days for entry in self._entries.values()}
+        # Before anything is shown: a restart must not make verdicts come and go.
+        await self._read_windows(now, lengths - self._windows.keys())
         snapshot = await self._source.snapshot(now)
         await self._each(lambda key: self._look(key, snapshot, now))
+        if 0 <= now - self._windows_at < _WINDOW_SECONDS:
+            return
         # Behind the decisions, which must not wait for it.
-        if await self._read_windows(now):
-            await self._each(self._judge)
+        self._windows_at = now
+        await self._read_windows(now, lengths)
+        await self._each(self._judge)
 
     async def _each(self, look: Callable[[Key], None]) -> None:
         for number, key in enumerate(list(self._entries)):
@@ -179,21 +184,16 @@ class Scaler:
                 return Serving(revision, artifact, observe.replicas(found))
         return None
 
-    async def _read_windows(self, now: float) -> bool:
-        """All lengths once a minute; a length that is new at once. Whether any was read.
+    async def _read_windows(self, now: float, lengths: Set[int]) -> None:
+        """Ask for the records of so many days each.
 
         An answer that fails leaves the one before it for a while: windows are of days.
         """
-        lengths = {entry.scaled.window_days for entry in self._entries.values()}
-        due = not 0 <= now - self._windows_at < _WINDOW_SECONDS
-        if due:
-            self._windows_at = now
-        wanted = sorted(lengths if due else lengths - self._windows.keys())
+        wanted = sorted(lengths)
         answers = await asyncio.gather(*(self._source.slo_windows(now, days) for days in wanted))
         for days, windows in zip(wanted, answers, strict=True):
             if not isinstance(windows, NoData) or not self._is_recent(days, now):
                 self._windows[days] = _Recorded(now, windows)
-        return bool(wanted)
 
     def _is_recent(self, days: int, now: float) -> bool:
         known = self._windows.get(days)
@@ -254,9 +254,7 @@ class Scaler:
 
     def _judged(self, key: Key, entry: Entry) -> SloJudgement:
         objective = entry.scaled.settings.objective
-        recorded = self._windows.get(entry.scaled.window_days)
-        if recorded is None:
-            return judge(_NOT_ASKED, objective)
+        recorded = self._windows[entry.scaled.window_days]
         if isinstance(recorded.windows, NoData):
             return judge(recorded.windows, objective)
         window = recorded.windows.get(key, _NO_RECORD)

@@ -11,6 +11,7 @@ import pytest
 from dlagent.api.status import ScalingStatus
 from dlagent.domain.scaling.slo import SloWindow
 from dlagent.domain.scaling.values import NoData
+from dlagent.domain.status.scaling import _VERDICTS
 from dlagent.reconcile import scaling
 from dlagent.reconcile.ports import Key
 from dlagent.reconcile.scaled import scaled_agent
@@ -142,6 +143,17 @@ async def test_a_restart_of_the_operator_changes_nothing(world: World) -> None:
     await world.operator.settle()
     await world.ticks(3)
     assert versions == world.cluster.versions()
+
+
+async def test_after_a_restart_nothing_is_shown_that_is_not_known(world: World) -> None:
+    world.metrics.windows[NAMESPACE, "shoes"] = SloWindow(10_000, 9_990, 7200)
+    await measured(world)
+    shown = []
+    world.restart()
+    scaler = world.operator.scaler
+    scaler._wake = lambda key: shown.append(scaler.view(key))  # the reconciler may come at once
+    await scaler.tick()
+    assert {"Met"} == {_VERDICTS[view.slo.verdict][1] for view in shown if view is not None}
 
 
 async def test_a_restart_lowers_nothing_before_another_hold_time(world: World) -> None:
