@@ -25,6 +25,8 @@ _ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector"})
 # Fields below which a leaf is a quantity ("1" is "1000m").
 _QUANTITIES = frozenset({"requests", "limits", "sizeLimit"})
 
+_PLAIN = frozenset({str, int, bool, float})
+
 _SUFFIXES = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -55,9 +57,10 @@ def quantity(text: object) -> Decimal | None:
     number = value.rstrip("numkKMGTPEi")
     factor = _SUFFIXES.get(value[len(number) :])
     try:
-        return None if factor is None else Decimal(number) * factor
+        found = None if factor is None else Decimal(number) * factor
     except InvalidOperation:
         return None
+    return found if found is not None and found.is_finite() else None
 
 
 def contains(live: object, desired: object) -> bool:
@@ -67,6 +70,8 @@ def contains(live: object, desired: object) -> bool:
 
 def _contains(live: object, desired: object, field: str, in_quantities: bool) -> bool:
     in_quantities = in_quantities or field in _QUANTITIES
+    if type(desired) in _PLAIN and not in_quantities:  # most of what is compared
+        return type(live) is type(desired) and live == desired
     if _is_empty(desired) and live is None:
         return True  # the apiserver drops empty maps, lists and nulls
     if isinstance(desired, Mapping):
