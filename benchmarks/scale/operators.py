@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ _LOOK_SECONDS = 0.2
 _SAMPLE_SECONDS = 1  # a page of metrics has several series an agent: asked for rarely
 
 
-class Operator:
+class Operator(ABC):
     """A process that can be stopped and started again; each start has a log of its own."""
 
     def __init__(self, name: str, folder: Path, command: list[str], kubeconfig: Path) -> None:
@@ -45,9 +46,9 @@ class Operator:
         """What it printed since its last start."""
         return self._folder / f"{self._name}-{self._starts}.log"
 
+    @abstractmethod
     def settled(self, agents: int) -> bool:
         """Whether it has seen all there is since its start and done what is to be done."""
-        raise NotImplementedError
 
     def start(self) -> None:
         self._starts += 1

@@ -8,7 +8,7 @@ Prometheus. What it keeps of an agent is small, since there may be thousands.
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from dlagent.api import names
@@ -22,7 +22,7 @@ from dlagent.domain.scaling.samples import PodSamples, SnapshotReading
 from dlagent.domain.scaling.signals import Signals, signals
 from dlagent.domain.scaling.slo import SloJudgement, SloWindow, judge
 from dlagent.domain.scaling.supply import supply
-from dlagent.domain.scaling.values import Measured, NoData
+from dlagent.domain.scaling.values import NoData
 from dlagent.domain.scaling.view import ScalingView
 from dlagent.manifests.common import serving_selector
 from dlagent.reconcile import observe
@@ -39,13 +39,13 @@ _WINDOW_SECONDS = 60.0  # how often the records of the SLO are read; they are wr
 _WINDOW_KEPT_SECONDS = 600.0  # for how long, where they cannot be read anew
 
 _NO_RECORD = NoData("Prometheus has no record of its requests yet")
-_NO_LATENCY = NoData("requests arrive, and no pod tells how long its answers took")
 
 
 @dataclass(frozen=True)
 class _Recorded:
-    """What Prometheus has of the SLOs of all agents, and when that was asked for."""
+    """What Prometheus has of the SLOs of all agents as of `at`, and when it was asked last."""
 
+    asked: float
     at: float
     windows: Mapping[tuple[str, str], SloWindow] | NoData
 
@@ -93,7 +93,6 @@ class Scaler:
         self._decided = decided
         self._entries: dict[Key, Entry] = {}
         self._windows: dict[int, _Recorded] = {}
-        self._windows_at = float("-inf")
 
     def view(self, key: Key) -> ScalingView | None:
         """What was decided last; None before the first tick."""
@@ -116,12 +115,13 @@ class Scaler:
         await self._read_windows(now, lengths - self._windows.keys())
         snapshot = await self._source.snapshot(now)
         await self._each(lambda key: self._look(key, snapshot, now))
-        if 0 <= now - self._windows_at < _WINDOW_SECONDS:
-            return
         # Behind the decisions, which must not wait for it.
-        self._windows_at = now
-        await self._read_windows(now, lengths)
-        await self._each(self._judge)
+        due = {
+            days for days in lengths if not 0 <= now - self._windows[days].asked < _WINDOW_SECONDS
+        }
+        if due:
+            await self._read_windows(now, due)
+            await self._each(self._judge)
 
     async def _each(self, look: Callable[[Key], None]) -> None:
         for number, key in enumerate(list(self._entries)):
@@ -192,14 +192,11 @@ class Scaler:
         wanted = sorted(lengths)
         answers = await asyncio.gather(*(self._source.slo_windows(now, days) for days in wanted))
         for days, windows in zip(wanted, answers, strict=True):
-            if not isinstance(windows, NoData) or not self._is_recent(days, now):
-                self._windows[days] = _Recorded(now, windows)
-
-    def _is_recent(self, days: int, now: float) -> bool:
-        known = self._windows.get(days)
-        if known is None or isinstance(known.windows, NoData):
-            return False
-        return 0 <= now - known.at < _WINDOW_KEPT_SECONDS
+            known = self._windows.get(days)
+            if isinstance(windows, NoData) and known is not None and _is_recent(known, now):
+                self._windows[days] = replace(known, asked=now)
+            else:
+                self._windows[days] = _Recorded(now, now, windows)
 
     def _look(self, key: Key, snapshot: SnapshotReading, now: float) -> None:
         entry = self._entries[key]
@@ -255,22 +252,17 @@ class Scaler:
     def _judged(self, key: Key, entry: Entry) -> SloJudgement:
         objective = entry.scaled.settings.objective
         recorded = self._windows[entry.scaled.window_days]
-        if isinstance(recorded.windows, NoData):
-            return judge(recorded.windows, objective)
-        window = recorded.windows.get(key, _NO_RECORD)
-        if isinstance(window, SloWindow) and window.requests <= 0 and _answers_unseen(entry):
-            return judge(_NO_LATENCY, objective)
-        return judge(window, objective)
+        windows = recorded.windows
+        window = windows if isinstance(windows, NoData) else windows.get(key, _NO_RECORD)
+        unseen = entry.signals is not None and entry.signals.unseen
+        return judge(window, objective, unseen)
 
 
-def _answers_unseen(entry: Entry) -> bool:
-    """Requests arrive, and no pod tells how long its answers took."""
-    seen = entry.signals
-    return (
-        seen is not None
-        and isinstance(seen.arrivals, Measured)
-        and isinstance(seen.latency, NoData)
-    )
+def _is_recent(known: _Recorded, now: float) -> bool:
+    """Whether it may stand in for an answer that did not come."""
+    if isinstance(known.windows, NoData):
+        return False
+    return 0 <= now - known.at < _WINDOW_KEPT_SECONDS
 
 
 def _of_pods(

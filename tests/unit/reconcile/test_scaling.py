@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from dlagent.api.status import ScalingStatus
-from dlagent.domain.scaling.slo import SloWindow
+from dlagent.domain.scaling.slo import SloWindow, Verdict
 from dlagent.domain.scaling.values import NoData
-from dlagent.domain.status.scaling import _VERDICTS
 from dlagent.reconcile import scaling
 from dlagent.reconcile.ports import Key
 from dlagent.reconcile.scaled import scaled_agent
@@ -153,7 +152,7 @@ async def test_after_a_restart_nothing_is_shown_that_is_not_known(world: World) 
     scaler = world.operator.scaler
     scaler._wake = lambda key: shown.append(scaler.view(key))  # the reconciler may come at once
     await scaler.tick()
-    assert {"Met"} == {_VERDICTS[view.slo.verdict][1] for view in shown if view is not None}
+    assert {Verdict.MET} == {view.slo.verdict for view in shown if view is not None}
 
 
 async def test_a_restart_lowers_nothing_before_another_hold_time(world: World) -> None:

@@ -71,6 +71,11 @@ class Signals:
     pods: tuple[PodSeen, ...] = ()
     missing: tuple[str, ...] = ()
 
+    @property
+    def unseen(self) -> bool:
+        """Requests arrive, and no pod tells how long its answers took."""
+        return isinstance(self.arrivals, Measured) and isinstance(self.latency, NoData)
+
     def count(self, supply: Supply) -> int:
         """Pods of the revision that serves."""
         return sum(pod.supply is supply and pod.serving for pod in self.pods)

@@ -9,6 +9,7 @@ _MISSES_TO_JUDGE_BY = 10  # fewer allowed misses than these are no statement abo
 _BUDGET_STEP_PERCENT = 10
 # The operator asks each pod of a new revision for the golden answer, which Triton counts as well.
 _NO_TRAFFIC_BELOW = 10
+_NO_LATENCY = "requests arrive, and no pod tells how long its answers took"
 
 
 class Verdict(Enum):
@@ -43,11 +44,16 @@ class SloJudgement:
     why: str | None = None
 
 
-def judge(window: SloWindow | NoData, objective: float) -> SloJudgement:
-    """`objective` from 0 to 1, both excluded."""
+def judge(window: SloWindow | NoData, objective: float, unseen: bool = False) -> SloJudgement:
+    """`objective` from 0 to 1, both excluded.
+
+    `unseen`: requests arrive whose latency nobody tells, so that few in the record are not few.
+    """
     if isinstance(window, NoData):
         return SloJudgement(Verdict.NO_DATA, why=window.why)
     hours = coarse_hours(window.observed_seconds)
+    if window.requests < _NO_TRAFFIC_BELOW and unseen:
+        return SloJudgement(Verdict.NO_DATA, why=_NO_LATENCY)
     if window.requests < _NO_TRAFFIC_BELOW:
         return SloJudgement(Verdict.NO_TRAFFIC, observed_hours=hours)
     attained = min(1.0, window.good / window.requests)

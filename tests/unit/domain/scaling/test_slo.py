@@ -54,3 +54,8 @@ def test_any_window_gives_a_share_between_none_and_all(
 )
 def test_hours_are_coarser_the_more_there_are(seconds: float, hours: int) -> None:
     assert hours == coarse_hours(seconds)
+
+
+def test_answers_whose_latency_nobody_tells_are_no_data_where_few_are_recorded() -> None:
+    assert Verdict.NO_DATA is judge(SloWindow(0, 0, 60), 0.99, unseen=True).verdict
+    assert Verdict.MET is judge(SloWindow(1000, 1000, 60), 0.99, unseen=True).verdict
