@@ -3,6 +3,8 @@
 import pytest
 
 from tests.unit.reconcile.fake import FakeCluster, Operator
+from tests.unit.reconcile.load import FakeMetrics
+from tests.unit.reconcile.world import World
 
 
 @pytest.fixture
@@ -13,3 +15,9 @@ def cluster() -> FakeCluster:
 @pytest.fixture
 def operator(cluster: FakeCluster) -> Operator:
     return Operator(cluster)
+
+
+@pytest.fixture
+def world(cluster: FakeCluster) -> World:
+    metrics = FakeMetrics(cluster)
+    return World(cluster, metrics, Operator(cluster, metrics=metrics))
