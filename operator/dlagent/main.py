@@ -98,7 +98,7 @@ class _Operator:
         self._core: Core[Key] = Core(
             cache_label=NAME_LABEL,
             feeds=feeds,
-            list_objects=lambda kind, namespace: api.list(BY_KIND[kind], namespace),
+            list_objects=lambda kind, namespace, page: api.list(BY_KIND[kind], namespace, page),
             keys_for=lambda kind, obj: keys_for(kind, obj, self._core.cache),
             all_keys=lambda: [Key(*key) for key in self._core.cache.keys(AGENT.kind)],
             reconcile=self._reconcile,
@@ -187,7 +187,7 @@ class _Operator:
         told = ""
         while not self._stop.is_set():
             try:
-                await self._api.list(AGENT, namespace)
+                await self._api.json("list", AGENT, AGENT.path(namespace), query={"limit": "1"})
             except MissingError:
                 reason = "the CustomResourceDefinition of DLAgents is not installed"
             except ClusterError as error:

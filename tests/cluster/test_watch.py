@@ -124,7 +124,7 @@ class Operator:
         self.core: Core[Key] = Core(
             cache_label=NAME_LABEL,
             feeds=feeds,
-            list_objects=lambda kind, where: api.list(BY_KIND[kind], where),
+            list_objects=lambda kind, where, page: api.list(BY_KIND[kind], where, page),
             keys_for=lambda kind, obj: [(kind, obj["metadata"]["name"])],
             all_keys=list,
             reconcile=self._reconcile,

@@ -67,7 +67,8 @@ class Room:
 
     async def events(self) -> list[Object]:
         """Events of the tests: an operator of the cluster may say something about agents too."""
-        found = (await self.api.list(EVENT, self.namespace))[0]
+        found: list[Object] = []
+        await self.api.list(EVENT, self.namespace, found.extend)
         return [event for event in found if event["reason"] in ("TestFailed", "TestOther")]
 
 
@@ -237,7 +238,8 @@ def test_a_list_is_complete_over_pages(kubeconfig: Path, monkeypatch: pytest.Mon
             obj["metadata"]["labels"] = labels
             await room.cluster.apply(obj)
         room.requests.clear()
-        objects, version = await room.api.list(BY_KIND["ConfigMap"], room.namespace)
+        objects: list[Object] = []
+        version = await room.api.list(BY_KIND["ConfigMap"], room.namespace, objects.extend)
         assert sorted(obj["metadata"]["name"] for obj in objects) == [f"c{n}" for n in range(5)]
         assert {obj["kind"] for obj in objects} == {"ConfigMap"}
         assert int(version) > 0

@@ -17,18 +17,19 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from dlagent.adapters.kinds import KindInfo
+from dlagent.adapters.kinds import WATCHED, KindInfo
 from dlagent.domain.status.errors import ClusterError
 
 Object = dict[str, Any]
 Objects = list[Object]
 JSON = "application/json"
+_WATCHED_PLURALS = frozenset(info.plural for info in WATCHED)
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
 REQUEST_SECONDS = 10.0
 LIST_SECONDS = 60.0
-PAGE = 500
+PAGE = 100  # objects in memory at a time
 
 
 class UnansweredError(ClusterError):
@@ -146,37 +147,45 @@ class Api:
         answer: Object = json.loads(await self.request(verb, info, path, **options))
         return answer
 
-    async def list(self, info: KindInfo, namespace: str | None) -> tuple[Objects, str]:
-        """All objects of the kind that its selector takes, and the list's resourceVersion.
+    async def list(
+        self, info: KindInfo, namespace: str | None, page: Callable[[Objects], None]
+    ) -> str:
+        """The list's resourceVersion, after all objects that the kind's selector takes.
+
+        `page` is handed some at a time, so that thousands are never in memory at once. Where the
+        list has to be begun anew, it is handed those before again, and some that may be gone since.
 
         Raises:
             ClusterError: one of the classes above; MissingError where the kind is not served.
         """
         try:
-            return await self._list(info, namespace, page=PAGE)
+            return await self._list(info, namespace, PAGE, page)
         except ClusterError as error:
             if error.status != 410:
                 raise
         # The continue token expired between pages: ask for all at once.
-        return await self._list(info, namespace, page=None)
+        return await self._list(info, namespace, None, page)
 
     async def _list(
-        self, info: KindInfo, namespace: str | None, page: int | None
-    ) -> tuple[Objects, str]:
+        self,
+        info: KindInfo,
+        namespace: str | None,
+        limit: int | None,
+        page: Callable[[Objects], None],
+    ) -> str:
         query = {"labelSelector": info.selector} if info.selector else {}
-        if page is not None:
-            query["limit"] = str(page)
-        objects: Objects = []
+        if limit is not None:
+            query["limit"] = str(limit)
         while True:
             answer = await self.json(
                 "list", info, info.path(namespace), query=query, timeout_seconds=LIST_SECONDS
             )
             for item in answer["items"]:
                 item["apiVersion"], item["kind"] = info.api_version, info.kind
-                objects.append(item)
+            page(answer["items"])
             query["continue"] = answer["metadata"].get("continue") or ""
             if not query["continue"]:
-                return objects, answer["metadata"]["resourceVersion"]
+                return str(answer["metadata"]["resourceVersion"])
 
     @property
     def host(self) -> str:
@@ -187,10 +196,31 @@ class Api:
         headers: dict[str, str] = {}
         await self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "GET", None)
         connector = aiohttp.TCPConnector(limit=0, ssl=self._client.rest_client.ssl_context)
-        return aiohttp.ClientSession(connector=connector, headers=headers, trace_configs=[trace])
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            trace_configs=[trace],
+            response_class=_WithoutItems,
+        )
 
     async def close(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
+
+
+class _WithoutItems(aiohttp.ClientResponse):
+    """A list without what is in it, as if it were complete.
+
+    kopf lists before it watches and handles each object, which takes it a millisecond and a
+    kilobyte. `runtime.listing` makes its own list once the watch has begun; kopf needs the
+    resourceVersion only.
+    """
+
+    async def json(self, **options: Any) -> Any:
+        answer = await super().json(**options)
+        if self.url.path.rsplit("/", 1)[-1] in _WATCHED_PLURALS and "items" in answer:
+            answer["items"] = []
+            answer["metadata"].pop("continue", None)
+        return answer
 
 
 async def connect(kubeconfig: Path | None) -> ApiClient:

@@ -91,10 +91,10 @@ class Prometheus:
         counters = f'{{__name__=~"{names}",{self._matchers}}}[{window}s]'
         latencies = f"last_over_time({_SUMMARY}{{{self._matchers}}}[{fresh}s])"
         try:
-            series, quantiles = await asyncio.gather(
-                self._ask(counters, at), self._ask(latencies, at)
-            )
-            return Snapshot(at, _pods(series, quantiles))
+            # One after the other: with thousands of pods an answer is megabytes.
+            fields, twice = _fields(await self._ask(counters, at))
+            points, again = _points(await self._ask(latencies, at))
+            return Snapshot(at, _pods(fields, points, twice | again))
         except _UnansweredError as error:
             return NoData(str(error))
         except _NOT_AS_DOCUMENTED as error:
@@ -188,10 +188,13 @@ def _result(status: int, body: bytes) -> list[Json]:
     return result
 
 
-def _pods(series: list[Json], quantiles: list[Json]) -> dict[PodName, PodSamples]:
-    fields: dict[PodName, dict[str, dict[float, float]]] = defaultdict(dict)
+_Series = dict[float, float]  # values by time
+
+
+def _fields(series: list[Json]) -> tuple[dict[PodName, dict[str, _Series]], set[PodName]]:
+    """The counters of each pod by field of PodSamples, and pods that have one of them twice."""
+    fields: dict[PodName, dict[str, _Series]] = defaultdict(dict)
     known: set[tuple[PodName, str, str]] = set()
-    points: dict[PodName, dict[float, float]] = defaultdict(dict)
     twice: set[PodName] = set()
     for pod, labels, found in _of_agents(series):
         # Failures are counted by reason, each scraped at the same time.
@@ -202,6 +205,13 @@ def _pods(series: list[Json], quantiles: list[Json]) -> dict[PodName, PodSamples
         sums = fields[pod].setdefault(field, {})
         for at, value in found["values"]:
             sums[float(at)] = sums.get(float(at), 0.0) + float(value)
+    return fields, twice
+
+
+def _points(quantiles: list[Json]) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
+    """The latencies of each pod by share, in seconds, and pods that have one of them twice."""
+    points: dict[PodName, dict[float, float]] = defaultdict(dict)
+    twice: set[PodName] = set()
     for pod, labels, found in _of_agents(quantiles):
         share = _share(labels)
         if share is None:
@@ -209,13 +219,21 @@ def _pods(series: list[Json], quantiles: list[Json]) -> dict[PodName, PodSamples
         if share in points[pod]:
             twice.add(pod)
         points[pod][share] = float(found["value"][1]) * _MICROSECONDS
+    return points, twice
+
+
+def _pods(
+    fields: dict[PodName, dict[str, _Series]],
+    points: dict[PodName, dict[float, float]],
+    twice: set[PodName],
+) -> dict[PodName, PodSamples]:
     return {
         pod: PodSamples(
-            **{field: tuple(sums.items()) for field, sums in fields[pod].items()},
-            quantiles=tuple(sorted(points[pod].items())),
+            **{field: tuple(sums.items()) for field, sums in by_field.items()},
+            quantiles=tuple(sorted(points.get(pod, {}).items())),
             twice=pod in twice,
         )
-        for pod in fields
+        for pod, by_field in fields.items()
     }
 
 

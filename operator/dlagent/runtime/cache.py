@@ -67,6 +67,7 @@ class Snapshot:
         self.kind = kind
         self.namespace = namespace
         self.known = known
+        self.listed: set[tuple[str, str]] = set()
         self.deleted: dict[tuple[str, str], int] = {}
 
 
@@ -145,20 +146,23 @@ class Cache:
         self._snapshots.append(snapshot)
         return snapshot
 
-    def end_list(self, snapshot: Snapshot, objects: Objects | None, version: str) -> int:
-        """Take over a complete list of resourceVersion `version`; None where it failed.
+    def add_page(self, snapshot: Snapshot, objects: Objects) -> None:
+        """Take over a part of the list."""
+        for obj in objects:
+            self.upsert(snapshot.kind, obj)
+            snapshot.listed.add(_key(obj))
+
+    def end_list(self, snapshot: Snapshot, version: str | None) -> int:
+        """The list is complete, at that resourceVersion; None where it failed.
 
         Returns how many objects were known though they are gone: deletions that the watch missed.
         An object that changed after the list was made is left alone.
         """
         ghosts = 0
-        if objects is not None:
-            for obj in objects:
-                self.upsert(snapshot.kind, obj)
-            listed = {_key(obj) for obj in objects}
+        if version is not None:
             for namespace, name in snapshot.known:
                 known = self._kind(snapshot.kind).find(namespace, name)
-                gone = known is not None and (namespace, name) not in listed
+                gone = known is not None and (namespace, name) not in snapshot.listed
                 if gone and known is not None and known.version <= int(version):
                     self._forget(snapshot.kind, namespace, name, known)
                     ghosts += 1

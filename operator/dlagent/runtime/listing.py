@@ -10,6 +10,7 @@ our list has not is gone. The resync asks for the same lists once more.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import NamedTuple, Protocol
 
@@ -30,8 +31,13 @@ class Feed(NamedTuple):
 
 
 class ListObjects(Protocol):
-    async def __call__(self, kind: str, namespace: str | None) -> tuple[Objects, str]:
-        """All objects and the list's resourceVersion; raises any exception where it failed."""
+    async def __call__(
+        self, kind: str, namespace: str | None, page: Callable[[Objects], None]
+    ) -> str:
+        """Hands all objects to `page`, some at a time; the list's resourceVersion.
+
+        Raises any exception where it failed.
+        """
         ...
 
 
@@ -87,16 +93,15 @@ class Lister:
 
     async def _list(self, feed: Feed) -> bool:
         snapshot = self._cache.begin_list(*feed)
-        objects: Objects | None = None
-        version = "0"
+        version: str | None = None
         try:
-            objects, version = await self._list_objects(*feed)
+            version = await self._list_objects(*feed, partial(self._cache.add_page, snapshot))
         # Whatever is wrong with one kind, the others and the watches go on; it is asked again.
         except Exception as error:  # noqa: BLE001
             log.warning("listing %s failed: %s: %s", feed.kind, type(error).__name__, error)
             return False
         finally:
-            ghosts = self._cache.end_list(snapshot, objects, version)
+            ghosts = self._cache.end_list(snapshot, version)
         if ghosts:
             self._ghosts(feed.kind, ghosts)
             log.info("%d %s were deleted unseen", ghosts, feed.kind)

@@ -6,11 +6,13 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
 
 from dlagent.adapters.api import (
+    PAGE,
     Api,
     ConflictError,
     ForbiddenError,
@@ -160,13 +162,43 @@ def test_a_list_whose_token_expires_is_asked_anew_in_one_piece() -> None:
 
     async def main() -> None:
         async with serving(handler) as (api, _):
-            objects, version = await api.list(PODS, None)
+            pages: list[Any] = []
+            version = await api.list(PODS, None, pages.append)
             named = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
-            assert objects == [named]
+            assert pages == [[named], [named]], "the page before, and the whole"
             assert version == "9"
 
     asyncio.run(main())
-    assert limits == ["500", "500", None]
+    assert limits == [str(PAGE), str(PAGE), None]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param(
+            PODS.path("n"), {"metadata": {"resourceVersion": "9"}, "items": []}, id="a kind watched"
+        ),
+        pytest.param(
+            "/api/v1/namespaces",
+            {"metadata": {"resourceVersion": "9", "continue": "more"}, "items": [1]},
+            id="another kind",
+        ),
+    ],
+)
+def test_the_watches_own_lists_bring_a_version_and_no_objects(path: str, expected: Any) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        metadata = {"resourceVersion": "9", "continue": "more"}
+        return web.json_response({"metadata": metadata, "items": [1]})
+
+    async def main() -> None:
+        async with (
+            serving(handler) as (api, _),
+            await api.session(aiohttp.TraceConfig()) as session,
+            session.get(f"{api.host}{path}") as answer,
+        ):
+            assert expected == await answer.json()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,9 @@ def test_a_list_prunes_what_is_gone_and_adds_what_is_new(cache: Cache, heard: He
     cache.upsert("Pod", pod("gone", 5))
     cache.upsert("Pod", pod("stays", 6))
     snapshot = cache.begin_list("Pod", None)
-    ghosts = cache.end_list(snapshot, [pod("stays", 6), pod("new", 7)], "10")
+    cache.add_page(snapshot, [pod("stays", 6)])
+    cache.add_page(snapshot, [pod("new", 7)])
+    ghosts = cache.end_list(snapshot, "10")
     assert ghosts == 1
     assert sorted(cache.keys("Pod")) == [("n", "new"), ("n", "stays")]
     assert heard.names[2:] == ["Pod/new", "Pod/gone"]
@@ -122,7 +124,7 @@ def test_a_list_prunes_what_is_gone_and_adds_what_is_new(cache: Cache, heard: He
 def test_a_list_leaves_alone_what_came_after_it_was_asked_for(cache: Cache) -> None:
     snapshot = cache.begin_list("Pod", None)
     cache.upsert("Pod", pod("new", 12))
-    assert cache.end_list(snapshot, [], "10") == 0
+    assert cache.end_list(snapshot, "10") == 0
     assert version_of(cache, "new") == "12"
 
 
@@ -130,19 +132,20 @@ def test_a_list_does_not_revive_what_was_deleted_meanwhile(cache: Cache) -> None
     cache.upsert("Pod", pod("a", 5))
     snapshot = cache.begin_list("Pod", None)
     cache.delete("Pod", pod("a", 11))
-    cache.end_list(snapshot, [pod("a", 5)], "10")
+    cache.add_page(snapshot, [pod("a", 5)])
+    cache.end_list(snapshot, "10")
     assert cache.get("Pod", "n", "a") is None
 
 
 def test_a_list_of_one_namespace_says_nothing_about_others(cache: Cache) -> None:
     cache.upsert("Pod", pod("a", 5, namespace="other"))
-    cache.end_list(cache.begin_list("Pod", "n"), [], "10")
+    cache.end_list(cache.begin_list("Pod", "n"), "10")
     assert cache.count("Pod") == 1
 
 
 def test_a_list_that_failed_changes_nothing(cache: Cache) -> None:
     cache.upsert("Pod", pod("a", 5))
-    assert cache.end_list(cache.begin_list("Pod", None), None, "0") == 0
+    assert cache.end_list(cache.begin_list("Pod", None), None) == 0
     assert cache.count("Pod") == 1
 
 
@@ -221,7 +224,9 @@ def test_any_mix_of_late_events_and_a_final_list_ends_in_what_is_there(
             gone = live.pop(name)
             if data.draw(st.booleans()):
                 cache.delete("Pod", pod(name, version, uid=gone["metadata"]["uid"]))
-    cache.end_list(cache.begin_list("Pod", None), list(live.values()), str(version))
+    snapshot = cache.begin_list("Pod", None)
+    cache.add_page(snapshot, list(live.values()))
+    cache.end_list(snapshot, str(version))
     seen = {name: cache.get("Pod", "n", name) for name in live}
     assert seen == live
     assert cache.count("Pod") == len(live)

@@ -42,9 +42,12 @@ class World:
             metrics=self.metrics,
         )
 
-    async def _list(self, kind: str, namespace: str | None) -> tuple[list[dict[str, Any]], str]:
+    async def _list(
+        self, kind: str, namespace: str | None, page: Callable[[list[dict[str, Any]]], None]
+    ) -> str:
         self.log.append("list")
-        return self.live, "10"
+        page(self.live)
+        return "10"
 
     async def _tick(self) -> None:
         self.log.append("tick")

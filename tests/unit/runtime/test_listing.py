@@ -1,6 +1,7 @@
 """Lists beside the watches: when they are made, and that a failure is tried again."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,13 +33,15 @@ class World:
         )
 
     async def list_objects(
-        self, kind: str, namespace: str | None
-    ) -> tuple[list[dict[str, Any]], str]:
+        self, kind: str, namespace: str | None, page: Callable[[list[dict[str, Any]]], None]
+    ) -> str:
         self.asked.append(Feed(kind, namespace))
         if self.failures:
             self.failures -= 1
             raise ConnectionError("no")
-        return self.live, "100"
+        for obj in self.live:
+            page([obj])
+        return "100"
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
