@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -19,19 +20,37 @@ async def test_load_latency_and_failures_are_shown(
 ) -> None:
     monkeypatch.setattr(live, "_REDRAW_SECONDS", 0.01)
     monkeypatch.setattr(live, "_LINE_SECONDS", 0.01)
-    text = io.StringIO()
+    shown_once = asyncio.Event()
+    text = _Text(shown_once.set)
     console = Console(file=text, force_terminal=terminal, width=100, color_system=None)
     sender = Sender(Post("http://127.0.0.1:9", b""), Limits())
     sender.journal.add(0.0, 0.0, 0.034, ANSWERED)
     sender.journal.add(0.0, 0.0, 0.0, "HTTP 503")
     view = View(console, sender, constant(40, 60), 0.02, "accelerator: simulated")
-    sending = asyncio.create_task(asyncio.sleep(0.1))
-    await view.follow(sending)
+
+    async def until_shown() -> None:
+        async with asyncio.timeout(10):
+            await shown_once.wait()
+
+    await view.follow(asyncio.create_task(until_shown()))
     shown = text.getvalue()
     for said in ("of 1:00", "40.0", "p99 34 ms", "1 failed (1 HTTP 503)"):
         assert said in shown
     assert terminal == ("promised 20 ms" in shown)
     assert terminal == ("accelerator: simulated" in shown)
+
+
+class _Text(io.StringIO):
+    """Calls `told` once failures were written, which are shown last."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        super().__init__()
+        self._told = told
+
+    def write(self, text: str) -> int:
+        if "1 failed" in text:
+            self._told()
+        return super().write(text)
 
 
 def test_recent_forgets_what_ended_before_its_window() -> None:

@@ -184,13 +184,15 @@ async def test_nobody_listens() -> None:
     ],
 )
 async def test_connections(fresh: bool, expected: int) -> None:
-    clients = Counter[object]()
+    clients, two_at_once = Counter[object](), asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
         assert request.transport is not None
         clients[request.transport.get_extra_info("peername")] += 1
         assert fresh == (request.headers.get("Connection") == "close")
-        await asyncio.sleep(0.1 if sum(clients.values()) <= 2 else 0)
+        if sum(clients.values()) == 2:
+            two_at_once.set()
+        await two_at_once.wait()
         return await ok(request)
 
     async with serving(handler) as url:
