@@ -86,8 +86,11 @@ def wait_for_replicas(agent: Agent, count: int) -> None:
         lambda replicas: replicas == count,
         what=f"the autoscaler asks for {count}",
     )
-    status = agent.wait_ready()["status"]
-    assert [count, count] == [status["replicas"], status["readyReplicas"]]
+    eventually(
+        lambda: agent.get()["status"],
+        lambda status: [count, count] == [status["replicas"], status["readyReplicas"]],
+        what=f"the status shows {count} replicas, all of them ready",
+    )
     eventually(lambda: len(agent.serving_pods()), lambda n: n == count, what=f"{count} pods")
 
 
