@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._core.reactor import inventory  # of kopf.operator's parameter `memories`
 
 from dlagent.adapters.kinds import WATCHED, KindInfo
 
@@ -37,7 +38,7 @@ async def watch(
         registry=registry,
         settings=_settings(),
         standalone=True,
-        memo=_NO_MEMO,
+        memories=_NoMemories(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         ready_flag=started,
@@ -71,14 +72,11 @@ def _on_event(registry: kopf.OperatorRegistry, info: KindInfo, sink: Sink) -> No
         sink(info.kind, event["type"] == "DELETED", dict(event["object"]))
 
 
-class _NoMemo:
-    """kopf copies it for each object, for handlers to keep something in: ours keep nothing."""
+class _NoMemories(inventory.ResourceMemories):
+    """kopf remembers a kilobyte of each object that changed, for handlers that ours are not."""
 
-    def __copy__(self) -> "_NoMemo":
-        return self
-
-
-_NO_MEMO = _NoMemo()
+    async def recall(self, raw_body: kopf.RawBody, **options: Any) -> inventory.ResourceMemory:
+        return await super().recall(raw_body, **options | {"ephemeral": True})
 
 
 class _Patience:

@@ -9,9 +9,9 @@ import json
 import logging
 import ssl
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiohttp
 
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 AgentName = tuple[str, str]  # namespace and name
+T = TypeVar("T")
 
 
 class Connection(Protocol):
@@ -92,8 +93,8 @@ class Prometheus:
         latencies = f"last_over_time({_SUMMARY}{{{self._matchers}}}[{fresh}s])"
         try:
             # One after the other: with thousands of pods an answer is megabytes.
-            fields, twice = _fields(await self._ask(counters, at))
-            points, again = _points(await self._ask(latencies, at))
+            fields, twice = _fields(await self._ask(counters, at, _counter))
+            points, again = _points(await self._ask(latencies, at, _quantile))
             return Snapshot(at, _pods(fields, points, twice | again))
         except _UnansweredError as error:
             return NoData(str(error))
@@ -109,8 +110,10 @@ class Prometheus:
         )
         try:
             requests, good, records = [
-                _by_agent(found)
-                for found in await asyncio.gather(*(self._ask(query, at) for query in asked))
+                _numbers(found)
+                for found in await asyncio.gather(
+                    *(self._ask(query, at, _recorded) for query in asked)
+                )
             ]
         except _UnansweredError as error:
             return NoData(str(error))
@@ -129,8 +132,8 @@ class Prometheus:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, query: str, at: float) -> list[Json]:
-        """The result of an instant query."""
+    async def _ask(self, query: str, at: float, read: Callable[[Json], T]) -> list[T]:
+        """The result of an instant query, each series as `read` returns it."""
         if not self._connection.url:
             raise _UnansweredError(
                 "no Prometheus is named (prometheus.url in the operator's settings)"
@@ -148,7 +151,7 @@ class Prometheus:
             raise self._unanswered(f"nothing within {seconds} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a token's bytes
             raise self._unanswered(str(error) or type(error).__name__) from error
-        return _result(status, body)
+        return _result(status, body, read)
 
     def _unanswered(self, details: str) -> _UnansweredError:
         """One text for all that comes and goes: it stands in the status of every agent."""
@@ -174,10 +177,16 @@ def _unreadable(error: Exception) -> NoData:
     return NoData("Prometheus gives answers that cannot be read (the operator's log says why)")
 
 
-def _result(status: int, body: bytes) -> list[Json]:
+def _result(status: int, body: bytes, read: Callable[[Json], T]) -> list[T]:
+    """Each series is read as soon as it is parsed: its labels take ten times what is made of it."""
+
+    def reduced(parsed: Json) -> Json | T:
+        is_series = isinstance(parsed.get("metric"), dict)  # as a label's value it is a string
+        return read(parsed) if is_series else parsed
+
     try:
-        answer = json.loads(body)
-    except ValueError:
+        answer = json.loads(body, object_hook=reduced)
+    except (json.JSONDecodeError, UnicodeDecodeError):
         raise _UnansweredError(f"Prometheus answered HTTP {status} without JSON") from None
     if not isinstance(answer, dict) or answer.get("status") != "success":
         said = answer.get("error") if isinstance(answer, dict) else None
@@ -191,34 +200,83 @@ def _result(status: int, body: bytes) -> list[Json]:
 _Series = dict[float, float]  # values by time
 
 
-def _fields(series: list[Json]) -> tuple[dict[PodName, dict[str, _Series]], set[PodName]]:
+class _Counter(NamedTuple):
+    """One counter of a pod. Failures are counted by reason, each scraped at the same time."""
+
+    pod: PodName
+    field: str
+    reason: str
+    samples: _Series
+
+
+class _Quantile(NamedTuple):
+    pod: PodName
+    share: float
+    seconds: float
+
+
+def _counter(series: Json) -> _Counter | None:
+    labels = series["metric"]
+    if not _is_of_agent(labels):
+        return None
+    samples = {float(at): float(value) for at, value in series["values"]}
+    field = _FIELDS[labels["__name__"]]
+    return _Counter(_pod(labels), field, labels.get("reason", ""), samples)
+
+
+def _quantile(series: Json) -> _Quantile | None:
+    labels = series["metric"]
+    if not _is_of_agent(labels):
+        return None
+    try:
+        share = float(labels.get("quantile", ""))
+    except ValueError:  # another program's metric of the same name
+        return None
+    return _Quantile(_pod(labels), share, float(series["value"][1]) * _MICROSECONDS)
+
+
+def _is_of_agent(labels: Json) -> bool:
+    """Whether it is of the model that is the agent, not of a part of it."""
+    return bool(labels.get("model") == labels["dlagent"])
+
+
+def _pod(labels: Json) -> PodName:
+    return labels.get("namespace", ""), labels["pod"]
+
+
+def _fields(
+    counters: list[_Counter | None],
+) -> tuple[dict[PodName, dict[str, _Series]], set[PodName]]:
     """The counters of each pod by field of PodSamples, and pods that have one of them twice."""
     fields: dict[PodName, dict[str, _Series]] = defaultdict(dict)
     known: set[tuple[PodName, str, str]] = set()
     twice: set[PodName] = set()
-    for pod, labels, found in _of_agents(series):
-        # Failures are counted by reason, each scraped at the same time.
-        field, reason = _FIELDS[labels["__name__"]], labels.get("reason", "")
+    for counter in counters:
+        if counter is None:
+            continue
+        pod, field, reason, samples = counter
         if (pod, field, reason) in known:
             twice.add(pod)
         known.add((pod, field, reason))
         sums = fields[pod].setdefault(field, {})
-        for at, value in found["values"]:
-            sums[float(at)] = sums.get(float(at), 0.0) + float(value)
+        for at, value in samples.items():
+            sums[at] = sums.get(at, 0.0) + value
     return fields, twice
 
 
-def _points(quantiles: list[Json]) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
+def _points(
+    quantiles: list[_Quantile | None],
+) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
     """The latencies of each pod by share, in seconds, and pods that have one of them twice."""
     points: dict[PodName, dict[float, float]] = defaultdict(dict)
     twice: set[PodName] = set()
-    for pod, labels, found in _of_agents(quantiles):
-        share = _share(labels)
-        if share is None:
+    for quantile in quantiles:
+        if quantile is None:
             continue
+        pod, share, seconds = quantile
         if share in points[pod]:
             twice.add(pod)
-        points[pod][share] = float(found["value"][1]) * _MICROSECONDS
+        points[pod][share] = seconds
     return points, twice
 
 
@@ -237,26 +295,11 @@ def _pods(
     }
 
 
-def _of_agents(result: list[Json]) -> Iterator[tuple[PodName, Json, Json]]:
-    """Series of the model that is the agent, not of a part of it."""
-    for found in result:
-        labels = found["metric"]
-        if labels.get("model") == labels["dlagent"]:
-            yield (labels.get("namespace", ""), labels["pod"]), labels, found
+def _recorded(series: Json) -> tuple[AgentName, float]:
+    labels = series["metric"]
+    agent = labels.get("agent_namespace", ""), labels.get("agent", "")
+    return agent, float(series["value"][1])
 
 
-def _share(labels: Json) -> float | None:
-    try:
-        return float(labels.get("quantile", ""))
-    except ValueError:  # another program's metric of the same name
-        return None
-
-
-def _by_agent(result: list[Json]) -> dict[AgentName, float]:
-    found = {}
-    for series in result:
-        labels = series["metric"]
-        value = float(series["value"][1])
-        if value >= 0:  # not NaN
-            found[labels.get("agent_namespace", ""), labels.get("agent", "")] = value
-    return found
+def _numbers(recorded: list[tuple[AgentName, float]]) -> dict[AgentName, float]:
+    return {agent: value for agent, value in recorded if value >= 0}  # not NaN

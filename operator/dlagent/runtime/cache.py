@@ -23,6 +23,7 @@ Listener = Callable[[str, Object], None]
 
 _UNREAD_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 _UNREAD_METADATA = ("managedFields", "selfLink")
+_WINDOW_BITS = 13  # 8 KiB, as large as objects are: zlib's 32 KiB would be four times the scratch
 
 
 class _Packed(NamedTuple):
@@ -52,7 +53,7 @@ class _Kind:
         text = json.dumps(obj, separators=(",", ":")).encode()
         if not self.example:
             self.example = text
-        packer = zlib.compressobj(zdict=self.example)
+        packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=_WINDOW_BITS - 7, zdict=self.example)
         return packer.compress(text) + packer.flush()
 
     def unpack(self, packed: _Packed) -> Object:

@@ -138,6 +138,15 @@ async def test_quantiles_of_somebody_else_are_left_out() -> None:
     assert () == found.pods["vision", "a"].quantiles
 
 
+async def test_a_label_may_be_called_metric() -> None:
+    found_in = {"metric": "requests", "values": "many"}
+    counters = [series(s["metric"]["__name__"], "1", **found_in) for s in COMPLETE]
+    async with serving(by_query(counters, QUANTILES)) as prometheus:
+        found = await prometheus.snapshot(NOW)
+    assert isinstance(found, Snapshot)
+    assert ((NOW, 1),) == found.pods["vision", "a"].successes
+
+
 async def test_no_series_at_all_are_no_pods() -> None:
     async with serving(by_query([], [])) as prometheus:
         assert Snapshot(NOW, {}) == await prometheus.snapshot(NOW)
@@ -192,6 +201,7 @@ SERIES = {"metric": labels(__name__="nv_inference_count"), "values": [[NOW, "1"]
     [
         pytest.param([], id="a list where an object is documented"),
         pytest.param({"result": [NOW, "1"]}, id="a scalar"),
+        pytest.param({"result": [{}]}, id="an object without anything"),
         pytest.param({"result": [{"values": []}]}, id="a series without labels"),
         pytest.param({"result": [{**SERIES, "values": None}]}, id="a series of null"),
         pytest.param({"result": [{**SERIES, "values": [[NOW, "many"]]}]}, id="a word as a value"),
