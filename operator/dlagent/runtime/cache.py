@@ -33,13 +33,20 @@ class _Packed(NamedTuple):
     uid: str
     label: str | None
     data: bytes
+    example: bytes  # that it was packed with
+
+    def unpack(self) -> Object:
+        packer = zlib.decompressobj(zdict=self.example)
+        found: Object = json.loads(packer.decompress(self.data))
+        return found
 
 
 @dataclass
 class _Kind:
     """Objects of one kind by namespace and name, and the index of their label.
 
-    `example` is the first of them as JSON: what others share with it is not stored again.
+    `example` is one of them as JSON: what others share with it is not stored again. A longer one
+    takes its place, since objects grow: the first that is seen of an agent has no status yet.
     """
 
     objects: dict[str, dict[str, _Packed]] = field(default_factory=dict)
@@ -49,16 +56,13 @@ class _Kind:
     def find(self, namespace: str, name: str) -> _Packed | None:
         return self.objects.get(namespace, {}).get(name)
 
-    def pack(self, obj: Object) -> bytes:
+    def pack(self, obj: Object, label: str | None) -> _Packed:
         text = json.dumps(obj, separators=(",", ":")).encode()
-        if not self.example:
+        if not self.example or len(self.example) * 5 / 4 < len(text) <= 2**_WINDOW_BITS:
             self.example = text
         packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=_WINDOW_BITS - 7, zdict=self.example)
-        return packer.compress(text) + packer.flush()
-
-    def unpack(self, packed: _Packed) -> Object:
-        found: Object = json.loads(zlib.decompressobj(zdict=self.example).decompress(packed.data))
-        return found
+        data = packer.compress(text) + packer.flush()
+        return _Packed(_version(obj), _uid(obj), label, data, self.example)
 
 
 class Snapshot:
@@ -88,7 +92,7 @@ class Cache:
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         known = self._kind(kind)
         packed = known.find(namespace, name)
-        return known.unpack(packed) if packed is not None else None
+        return packed.unpack() if packed is not None else None
 
     def list(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Objects:
         """All objects of the namespace that carry all of `labels`, ordered by name."""
@@ -96,7 +100,7 @@ class Cache:
         in_namespace = known.objects.get(namespace, {})
         value = labels.get(self._index_label)
         names = in_namespace if value is None else known.labelled.get((namespace, value), ())
-        found = (known.unpack(in_namespace[name]) for name in sorted(names))
+        found = (in_namespace[name].unpack() for name in sorted(names))
         return [obj for obj in found if _labels(obj).items() >= labels.items()]
 
     def keys(self, kind: str) -> Names:
@@ -178,17 +182,15 @@ class Cache:
         self._drop(kind, namespace, name)
         known = self._kind(kind)
         label = (obj["metadata"].get("labels") or {}).get(self._index_label)
-        packed = _Packed(_version(obj), _uid(obj), label, known.pack(obj))
-        known.objects.setdefault(namespace, {})[name] = packed
+        known.objects.setdefault(namespace, {})[name] = known.pack(obj, label)
         if label is not None:
             names = known.labelled.get((namespace, label), ())
             known.labelled[namespace, label] = (*names, name)
 
     def _forget(self, kind: str, namespace: str, name: str, packed: _Packed) -> None:
         """Drop an object and tell of it as it was."""
-        was = self._kind(kind).unpack(packed)
         self._drop(kind, namespace, name)
-        self._listener(kind, was)
+        self._listener(kind, packed.unpack())
 
     def _drop(self, kind: str, namespace: str, name: str) -> None:
         known = self._kind(kind)

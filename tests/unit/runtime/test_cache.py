@@ -1,6 +1,7 @@
 """The cache: order by version, ghosts, index, size."""
 
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,6 +199,25 @@ def test_a_trimmed_pod_is_small() -> None:
     obj["metadata"]["managedFields"] = [{"fieldsV1": {f"f:{i}": {} for i in range(100)}}]
     obj["spec"] = {"containers": [{"env": [{"name": f"n{i}", "value": "v"} for i in range(50)]}]}
     assert bytes_of(trim("Pod", obj)) < 4000 < bytes_of(obj)
+
+
+def test_objects_that_grew_take_little_more_than_if_they_had_come_as_they_are() -> None:
+    status = {"conditions": [{"type": f"Type{i}", "message": f"message {i}"} for i in range(60)]}
+    small = [pod(f"pod-{i}", i) for i in range(500)]
+    grown = [pod(f"pod-{i}", 1000 + i) | {"status": status} for i in range(500)]
+    assert kept_bytes(small + grown) < 1.5 * kept_bytes(grown)
+
+
+def kept_bytes(objects: list[Any]) -> int:
+    """Memory of a cache that was given these objects, in bytes."""
+    cache = Cache(NAME_LABEL, lambda _kind, _obj: None)
+    tracemalloc.start()
+    try:
+        for obj in objects:
+            cache.upsert("Pod", obj)
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 HISTORY = st.lists(
