@@ -175,9 +175,10 @@ class Applier:
         if "ownerReferences" in wanted["metadata"]:
             await self._refuse_foreign(agent, wanted, live)
         stored = await self._writer.apply(wanted)
-        version = str(stored["metadata"].get("resourceVersion"))
-        remembered = self._applied.setdefault(Key(agent.namespace, agent.name), {})
-        remembered[kind, name] = (_digest(wanted), version)
+        if not contains(stored, wanted):  # a webhook or a newer apiserver made something else of it
+            version = str(stored["metadata"].get("resourceVersion"))
+            remembered = self._applied.setdefault(Key(agent.namespace, agent.name), {})
+            remembered[kind, name] = (_digest(wanted), version)
 
     async def _refuse_foreign(self, agent: Agent, wanted: Object, live: Object | None) -> None:
         """Applies are forced: never over what only has the same name, such as account "default".

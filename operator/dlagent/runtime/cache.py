@@ -11,6 +11,7 @@ unpacks a copy, which takes some 30 microseconds.
 """
 
 import json
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -182,6 +183,7 @@ class Cache:
         self._drop(kind, namespace, name)
         known = self._kind(kind)
         label = (obj["metadata"].get("labels") or {}).get(self._index_label)
+        label = sys.intern(label) if label is not None else None
         known.objects.setdefault(namespace, {})[name] = known.pack(obj, label)
         if label is not None:
             names = known.labelled.get((namespace, label), ())
@@ -221,8 +223,9 @@ def trim(kind: str, obj: Object) -> Object:
 
 
 def _key(obj: Object) -> tuple[str, str]:
+    """Interned, as an index label is: an agent's eight objects share its names."""
     metadata = obj["metadata"]
-    return metadata["namespace"], metadata["name"]
+    return sys.intern(metadata["namespace"]), sys.intern(metadata["name"])
 
 
 def _version(obj: Object) -> int:
