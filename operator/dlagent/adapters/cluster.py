@@ -130,7 +130,7 @@ class Cluster:
         return stored
 
 
-@dataclass
+@dataclass(slots=True)
 class _Recorded:
     """An Event that this process has written."""
 

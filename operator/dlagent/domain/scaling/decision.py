@@ -57,7 +57,7 @@ class Limit(Enum):
     UNSCHEDULABLE = "no node takes the pods"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScalingSettings:
     """What does not change from tick to tick.
 
@@ -80,7 +80,7 @@ class ScalingSettings:
         return max(self.hold_seconds, 3 * self.pod_start_seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScalingState:
     """What one tick hands to the next.
 
@@ -95,7 +95,7 @@ class ScalingState:
     needed: History = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """`desired` replicas and what they rest on.
 
@@ -113,7 +113,7 @@ class Decision:
     blind: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Need:
     """`replicas` now; `to_lower` is how many must remain when some are taken away."""
 
@@ -123,7 +123,7 @@ class _Need:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Able:
     """Requests/s of one replica, and whether it keeps the promise at any rate."""
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 _HALVINGS = 20  # of an interval that begins at 0 or at half of its end: six digits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Distribution:
     """Points (share, seconds) of a distribution function, by share; at least one.
 
@@ -60,7 +60,7 @@ def distribution(quantiles: Sequence[tuple[float, float]]) -> Distribution | Non
     return Distribution(points) if points and valid and rising else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mixture:
     """Distributions with their weights, which need not add up to 1."""
 

@@ -15,7 +15,7 @@ from dlagent.domain.scaling.samples import PodSamples, Sample, increase, usable
 from dlagent.domain.scaling.signals import PodSeen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Mark:
     """The last sample of a pod that is in the books."""
 
@@ -23,14 +23,14 @@ class _Mark:
     failures: Sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """Up to where each pod is in the books."""
 
     marks: Mapping[str, _Mark] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Requests answered or failed since the last tick, and those answered within the threshold.
 

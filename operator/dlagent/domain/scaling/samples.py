@@ -17,7 +17,7 @@ WINDOW_INTERVALS = 4  # over which rates are measured: three differences, or two
 Sample = tuple[float, float]  # time and value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PodSamples:
     """One pod's samples within the window, the oldest first; `quantiles` are the newest alone.
 
@@ -36,7 +36,7 @@ class PodSamples:
 PodName = tuple[str, str]  # namespace and name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All pods at one time, by namespace and name."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ServiceTime:
     """tau(b) = base_seconds + per_item_seconds b for b = 1..max_batch.
 

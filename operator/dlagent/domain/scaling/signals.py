@@ -35,7 +35,7 @@ class Supply(Enum):
     LEAVING = "it is being removed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PodSeen:
     """A pod as the API has it; times are Unix seconds.
 
@@ -52,7 +52,7 @@ class PodSeen:
     serving: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Signals:
     """The load of one agent now. `arrivals` in requests/s, `backlog` in requests that wait.
 
@@ -81,7 +81,7 @@ class Signals:
         return sum(pod.supply is supply and pod.serving for pod in self.pods)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Flow:
     """One pod's part in the window; `first` is None where its counters began in it, at `born`."""
 

@@ -20,7 +20,7 @@ class Verdict(Enum):
     NO_DATA = "nothing is known"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SloWindow:
     """What Prometheus recorded of the window; requests may be fractions, being estimates."""
 
@@ -29,7 +29,7 @@ class SloWindow:
     observed_seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SloJudgement:
     """`attained` from 0 to 1; `budget_left_percent` in steps of ten; None where nothing is known.
 

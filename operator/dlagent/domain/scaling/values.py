@@ -6,7 +6,7 @@ Three types, so that a lost series can never be taken for zero. Times are Unix s
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measured:
     """A finite number, above zero where it is a rate, and the time of the newest sample in it."""
 
@@ -14,14 +14,14 @@ class Measured:
     at: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NoTraffic:
     """It was measured, and nothing came."""
 
     at: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NoData:
     """Nothing is known; `why` is for people."""
 
