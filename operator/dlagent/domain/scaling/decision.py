@@ -186,6 +186,9 @@ def _need(signals: Signals, settings: ScalingSettings, able: _Able) -> _Need:
     drain = max(_SHORTEST_DRAIN_SECONDS, settings.pod_start_seconds / 2)
     by_rate = _enough(rate, able)
     replicas = _enough(rate + excess / drain, able)
+    if signals.count(Supply.UNSCHEDULABLE):
+        # What waits grows as long as nodes are missing, and would ask for ever more of them.
+        replicas = min(replicas, max(by_rate, signals.replicas - signals.count(Supply.STUCK)))
     stuck = min(signals.count(Supply.STUCK), math.ceil(_REPLACED_AT_MOST * replicas))
     margin = max(_LOWER_MARGIN, _LOWER_DEVIATIONS / math.sqrt(max(1.0, signals.counted)))
     to_lower = max(replicas, _enough((1 + margin) * rate, able))

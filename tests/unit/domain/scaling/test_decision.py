@@ -109,6 +109,29 @@ def run(
             id="where no pod comes up more of them do not help",
         ),
         pytest.param(
+            load(1.9, 3, backlog=500, pods=(*pods(2), *pods(1, Supply.UNSCHEDULABLE))),
+            3,
+            Reason.BACKLOG,
+            id="while no node takes a pod none are added for what waits",
+        ),
+        pytest.param(
+            load(3.9, 3, backlog=500, pods=(*pods(2), *pods(1, Supply.UNSCHEDULABLE))),
+            4,
+            Reason.LOAD,
+            id="while no node takes a pod the load itself adds others",
+        ),
+        pytest.param(
+            load(
+                1.9,
+                4,
+                backlog=500,
+                pods=(*pods(2), *pods(1, Supply.STUCK), *pods(1, Supply.UNSCHEDULABLE)),
+            ),
+            4,
+            Reason.BACKLOG,
+            id="one that does not come up is not replaced again and again while no node is free",
+        ),
+        pytest.param(
             load(2, inferences_per_request=4.0),
             8,
             Reason.LOAD,
