@@ -112,6 +112,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = _Patience()
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 1  # of lists that only tell where to watch from
+    settings.watching.initial_streaming = False  # runtime.listing needs to see a list
     settings.queueing.idle_timeout = 1
     settings.persistence.diffbase_storage = _NoDiff()
     for info in WATCHED:

@@ -10,6 +10,7 @@ import logging
 import ssl
 from collections import defaultdict
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -209,29 +210,35 @@ class _Counter(NamedTuple):
     samples: _Series
 
 
+class _NotOurs(Enum):
+    """A series of something else; null, which stands for it in no answer, is a bad answer."""
+
+    SERIES = "series"
+
+
 class _Quantile(NamedTuple):
     pod: PodName
     share: float
     seconds: float
 
 
-def _counter(series: Json) -> _Counter | None:
+def _counter(series: Json) -> _Counter | _NotOurs:
     labels = series["metric"]
     if not _is_of_agent(labels):
-        return None
+        return _NotOurs.SERIES
     samples = {float(at): float(value) for at, value in series["values"]}
     field = _FIELDS[labels["__name__"]]
     return _Counter(_pod(labels), field, labels.get("reason", ""), samples)
 
 
-def _quantile(series: Json) -> _Quantile | None:
+def _quantile(series: Json) -> _Quantile | _NotOurs:
     labels = series["metric"]
     if not _is_of_agent(labels):
-        return None
+        return _NotOurs.SERIES
     try:
         share = float(labels.get("quantile", ""))
     except ValueError:  # another program's metric of the same name
-        return None
+        return _NotOurs.SERIES
     return _Quantile(_pod(labels), share, float(series["value"][1]) * _MICROSECONDS)
 
 
@@ -245,14 +252,14 @@ def _pod(labels: Json) -> PodName:
 
 
 def _fields(
-    counters: list[_Counter | None],
+    counters: list[_Counter | _NotOurs],
 ) -> tuple[dict[PodName, dict[str, _Series]], set[PodName]]:
     """The counters of each pod by field of PodSamples, and pods that have one of them twice."""
     fields: dict[PodName, dict[str, _Series]] = defaultdict(dict)
     known: set[tuple[PodName, str, str]] = set()
     twice: set[PodName] = set()
     for counter in counters:
-        if counter is None:
+        if counter is _NotOurs.SERIES:
             continue
         pod, field, reason, samples = counter
         if (pod, field, reason) in known:
@@ -265,13 +272,13 @@ def _fields(
 
 
 def _points(
-    quantiles: list[_Quantile | None],
+    quantiles: list[_Quantile | _NotOurs],
 ) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
     """The latencies of each pod by share, in seconds, and pods that have one of them twice."""
     points: dict[PodName, dict[float, float]] = defaultdict(dict)
     twice: set[PodName] = set()
     for quantile in quantiles:
-        if quantile is None:
+        if quantile is _NotOurs.SERIES:
             continue
         pod, share, seconds = quantile
         if share in points[pod]:

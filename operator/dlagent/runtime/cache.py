@@ -59,8 +59,8 @@ class _Kind:
 
     def pack(self, obj: Object, label: str | None) -> _Packed:
         text = json.dumps(obj, separators=(",", ":")).encode()
-        if not self.example or len(self.example) * 5 / 4 < len(text) <= 2**_WINDOW_BITS:
-            self.example = text
+        if len(self.example) * 5 / 4 < len(text):
+            self.example = text[-(2**_WINDOW_BITS) :]
         packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=_WINDOW_BITS - 7, zdict=self.example)
         data = packer.compress(text) + packer.flush()
         return _Packed(_version(obj), _uid(obj), label, data, self.example)

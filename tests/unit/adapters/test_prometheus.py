@@ -201,6 +201,7 @@ SERIES = {"metric": labels(__name__="nv_inference_count"), "values": [[NOW, "1"]
     [
         pytest.param([], id="a list where an object is documented"),
         pytest.param({"result": [NOW, "1"]}, id="a scalar"),
+        pytest.param({"result": [None]}, id="null in place of a series"),
         pytest.param({"result": [{}]}, id="an object without anything"),
         pytest.param({"result": [{"values": []}]}, id="a series without labels"),
         pytest.param({"result": [{**SERIES, "values": None}]}, id="a series of null"),

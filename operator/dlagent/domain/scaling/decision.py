@@ -101,7 +101,8 @@ class Decision:
 
     `capacity`: requests/s that one replica answers within the promise (where none can, what it
     answers at all); None where not known. `needed`: what would be enough without bounds, the
-    highest of the hold time; None without data. `blind`: why there is no data; None where there is.
+    highest of the hold time (at least so many, while no node takes a pod); None without data.
+    `blind`: why there is no data; None where there is.
     """
 
     desired: int
@@ -186,10 +187,10 @@ def _need(signals: Signals, settings: ScalingSettings, able: _Able) -> _Need:
     drain = max(_SHORTEST_DRAIN_SECONDS, settings.pod_start_seconds / 2)
     by_rate = _enough(rate, able)
     replicas = _enough(rate + excess / drain, able)
+    stuck = min(signals.count(Supply.STUCK), math.ceil(_REPLACED_AT_MOST * replicas))
     if signals.count(Supply.UNSCHEDULABLE):
         # What waits grows as long as nodes are missing, and would ask for ever more of them.
-        replicas = min(replicas, max(by_rate, signals.replicas - signals.count(Supply.STUCK)))
-    stuck = min(signals.count(Supply.STUCK), math.ceil(_REPLACED_AT_MOST * replicas))
+        replicas = min(replicas, max(by_rate, signals.replicas - stuck))
     margin = max(_LOWER_MARGIN, _LOWER_DEVIATIONS / math.sqrt(max(1.0, signals.counted)))
     to_lower = max(replicas, _enough((1 + margin) * rate, able))
     if rate == 0 and excess == 0:

@@ -132,6 +132,17 @@ def run(
             id="one that does not come up is not replaced again and again while no node is free",
         ),
         pytest.param(
+            load(
+                3,
+                9,
+                backlog=5000,
+                pods=(*pods(3), *pods(5, Supply.STUCK), *pods(1, Supply.UNSCHEDULABLE)),
+            ),
+            9,
+            Reason.BACKLOG,
+            id="while no node takes a pod what waits still keeps those that there are",
+        ),
+        pytest.param(
             load(2, inferences_per_request=4.0),
             8,
             Reason.LOAD,
