@@ -10,7 +10,6 @@ import logging
 import ssl
 from collections import defaultdict
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -48,7 +47,7 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 AgentName = tuple[str, str]  # namespace and name
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Connection(Protocol):
@@ -133,8 +132,8 @@ class Prometheus:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, query: str, at: float, read: Callable[[Json], T]) -> list[T]:
-        """The result of an instant query, each series as `read` returns it."""
+    async def _ask(self, query: str, at: float, read: Callable[[Json], _T | None]) -> list[_T]:
+        """The result of an instant query, each series as `read` returns it; None is left out."""
         if not self._connection.url:
             raise _UnansweredError(
                 "no Prometheus is named (prometheus.url in the operator's settings)"
@@ -178,27 +177,36 @@ def _unreadable(error: Exception) -> NoData:
     return NoData("Prometheus gives answers that cannot be read (the operator's log says why)")
 
 
-def _result(status: int, body: bytes, read: Callable[[Json], T]) -> list[T]:
-    """Each series is read as soon as it is parsed: its labels take ten times what is made of it."""
+def _result(status: int, body: bytes, read: Callable[[Json], _T | None]) -> list[_T]:
+    """What `read` makes of each series as soon as it is parsed; None is left out.
 
-    def reduced(parsed: Json) -> Json | T:
-        is_series = isinstance(parsed.get("metric"), dict)  # as a label's value it is a string
-        return read(parsed) if is_series else parsed
+    Not of the whole at once: labels take ten times what is made of them.
+    """
+    found: list[_T] = []
+
+    def reduce(parsed: Json) -> object:
+        if not isinstance(parsed.get("metric"), dict):  # a string where it is a label's name
+            return parsed
+        made = read(parsed)
+        if made is not None:
+            found.append(made)
+        return _SERIES
 
     try:
-        answer = json.loads(body, object_hook=reduced)
+        answer = json.loads(body, object_hook=reduce)
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise _UnansweredError(f"Prometheus answered HTTP {status} without JSON") from None
     if not isinstance(answer, dict) or answer.get("status") != "success":
         said = answer.get("error") if isinstance(answer, dict) else None
         raise _UnansweredError(f"Prometheus answered HTTP {status}: {said or 'no result'}")
     result = (answer.get("data") or {}).get("result")
-    if not isinstance(result, list):
-        raise _UnansweredError("Prometheus answered without a result")
-    return result
+    if not isinstance(result, list) or any(part is not _SERIES for part in result):
+        raise _UnansweredError("Prometheus answered without a list of series")
+    return found
 
 
-_Series = dict[float, float]  # values by time
+_SERIES = object()  # in place of a series that was read
+_Samples = dict[float, float]  # values by time
 
 
 class _Counter(NamedTuple):
@@ -207,13 +215,7 @@ class _Counter(NamedTuple):
     pod: PodName
     field: str
     reason: str
-    samples: _Series
-
-
-class _NotOurs(Enum):
-    """A series of something else; null, which stands for it in no answer, is a bad answer."""
-
-    SERIES = "series"
+    samples: _Samples
 
 
 class _Quantile(NamedTuple):
@@ -222,23 +224,23 @@ class _Quantile(NamedTuple):
     seconds: float
 
 
-def _counter(series: Json) -> _Counter | _NotOurs:
+def _counter(series: Json) -> _Counter | None:
     labels = series["metric"]
     if not _is_of_agent(labels):
-        return _NotOurs.SERIES
+        return None
     samples = {float(at): float(value) for at, value in series["values"]}
     field = _FIELDS[labels["__name__"]]
     return _Counter(_pod(labels), field, labels.get("reason", ""), samples)
 
 
-def _quantile(series: Json) -> _Quantile | _NotOurs:
+def _quantile(series: Json) -> _Quantile | None:
     labels = series["metric"]
     if not _is_of_agent(labels):
-        return _NotOurs.SERIES
+        return None
     try:
         share = float(labels.get("quantile", ""))
     except ValueError:  # another program's metric of the same name
-        return _NotOurs.SERIES
+        return None
     return _Quantile(_pod(labels), share, float(series["value"][1]) * _MICROSECONDS)
 
 
@@ -252,16 +254,13 @@ def _pod(labels: Json) -> PodName:
 
 
 def _fields(
-    counters: list[_Counter | _NotOurs],
-) -> tuple[dict[PodName, dict[str, _Series]], set[PodName]]:
+    counters: list[_Counter],
+) -> tuple[dict[PodName, dict[str, _Samples]], set[PodName]]:
     """The counters of each pod by field of PodSamples, and pods that have one of them twice."""
-    fields: dict[PodName, dict[str, _Series]] = defaultdict(dict)
+    fields: dict[PodName, dict[str, _Samples]] = defaultdict(dict)
     known: set[tuple[PodName, str, str]] = set()
     twice: set[PodName] = set()
-    for counter in counters:
-        if counter is _NotOurs.SERIES:
-            continue
-        pod, field, reason, samples = counter
+    for pod, field, reason, samples in counters:
         if (pod, field, reason) in known:
             twice.add(pod)
         known.add((pod, field, reason))
@@ -272,15 +271,12 @@ def _fields(
 
 
 def _points(
-    quantiles: list[_Quantile | _NotOurs],
+    quantiles: list[_Quantile],
 ) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
     """The latencies of each pod by share, in seconds, and pods that have one of them twice."""
     points: dict[PodName, dict[float, float]] = defaultdict(dict)
     twice: set[PodName] = set()
-    for quantile in quantiles:
-        if quantile is _NotOurs.SERIES:
-            continue
-        pod, share, seconds = quantile
+    for pod, share, seconds in quantiles:
         if share in points[pod]:
             twice.add(pod)
         points[pod][share] = seconds
@@ -288,7 +284,7 @@ def _points(
 
 
 def _pods(
-    fields: dict[PodName, dict[str, _Series]],
+    fields: dict[PodName, dict[str, _Samples]],
     points: dict[PodName, dict[float, float]],
     twice: set[PodName],
 ) -> dict[PodName, PodSamples]:
