@@ -150,9 +150,8 @@ class Sender:
         while (wait := due - self.now()) > 0 and not self._stop.is_set():  # noqa: ASYNC110
             await asyncio.sleep(min(wait, _STOP_SECONDS))
         if self.due % _TURN == 0:
-            await asyncio.sleep(
-                0
-            )  # behind time nothing waits, and answers must be read all the same
+            # Behind time nothing waits, and answers must be read all the same.
+            await asyncio.sleep(0)
 
     async def _one(self, session: aiohttp.ClientSession, due: float) -> None:
         late = self.now() - due

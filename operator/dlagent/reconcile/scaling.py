@@ -254,8 +254,8 @@ class Scaler:
         recorded = self._windows[entry.scaled.window_days]
         windows = recorded.windows
         window = windows if isinstance(windows, NoData) else windows.get(key, _NO_RECORD)
-        unseen = entry.signals is not None and entry.signals.unseen
-        return judge(window, objective, unseen)
+        latency_missing = entry.signals is not None and entry.signals.latency_missing
+        return judge(window, objective, latency_missing)
 
 
 def _is_recent(known: _Recorded, now: float) -> bool:

@@ -24,7 +24,8 @@ Listener = Callable[[str, Object], None]
 
 _UNREAD_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 _UNREAD_METADATA = ("managedFields", "selfLink")
-_WINDOW_BITS = 13  # 8 KiB, as large as objects are: zlib's 32 KiB would be four times the scratch
+# Of zlib: a window of 8 KiB, as large as objects are, and little scratch memory for each call.
+_WINDOW_BITS, _MEMORY_LEVEL = 13, 6
 
 
 class _Packed(NamedTuple):
@@ -37,8 +38,8 @@ class _Packed(NamedTuple):
     example: bytes  # that it was packed with
 
     def unpack(self) -> Object:
-        packer = zlib.decompressobj(zdict=self.example)
-        found: Object = json.loads(packer.decompress(self.data))
+        unpacker = zlib.decompressobj(zdict=self.example)
+        found: Object = json.loads(unpacker.decompress(self.data))
         return found
 
 
@@ -61,7 +62,7 @@ class _Kind:
         text = json.dumps(obj, separators=(",", ":")).encode()
         if len(self.example) * 5 / 4 < len(text):
             self.example = text[-(2**_WINDOW_BITS) :]
-        packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=_WINDOW_BITS - 7, zdict=self.example)
+        packer = zlib.compressobj(wbits=_WINDOW_BITS, memLevel=_MEMORY_LEVEL, zdict=self.example)
         data = packer.compress(text) + packer.flush()
         return _Packed(_version(obj), _uid(obj), label, data, self.example)
 
@@ -182,12 +183,12 @@ class Cache:
         namespace, name = _key(obj)
         self._drop(kind, namespace, name)
         known = self._kind(kind)
-        label = (obj["metadata"].get("labels") or {}).get(self._index_label)
-        label = sys.intern(label) if label is not None else None
-        known.objects.setdefault(namespace, {})[name] = known.pack(obj, label)
+        label = _labels(obj).get(self._index_label)
         if label is not None:
+            label = sys.intern(label)
             names = known.labelled.get((namespace, label), ())
             known.labelled[namespace, label] = (*names, name)
+        known.objects.setdefault(namespace, {})[name] = known.pack(obj, label)
 
     def _forget(self, kind: str, namespace: str, name: str, packed: _Packed) -> None:
         """Drop an object and tell of it as it was."""

@@ -72,7 +72,7 @@ class Signals:
     missing: tuple[str, ...] = ()
 
     @property
-    def unseen(self) -> bool:
+    def latency_missing(self) -> bool:
         """Requests arrive, and no pod tells how long its answers took."""
         return isinstance(self.arrivals, Measured) and isinstance(self.latency, NoData)
 

@@ -44,15 +44,18 @@ class SloJudgement:
     why: str | None = None
 
 
-def judge(window: SloWindow | NoData, objective: float, unseen: bool = False) -> SloJudgement:
+def judge(
+    window: SloWindow | NoData, objective: float, latency_missing: bool = False
+) -> SloJudgement:
     """`objective` from 0 to 1, both excluded.
 
-    `unseen`: requests arrive whose latency nobody tells, so that few in the record are not few.
+    `latency_missing`: requests arrive, and no pod tells how long its answers took: then that few
+    are recorded does not mean that few came.
     """
     if isinstance(window, NoData):
         return SloJudgement(Verdict.NO_DATA, why=window.why)
     hours = coarse_hours(window.observed_seconds)
-    if window.requests < _NO_TRAFFIC_BELOW and unseen:
+    if window.requests < _NO_TRAFFIC_BELOW and latency_missing:
         return SloJudgement(Verdict.NO_DATA, why=_NO_LATENCY)
     if window.requests < _NO_TRAFFIC_BELOW:
         return SloJudgement(Verdict.NO_TRAFFIC, observed_hours=hours)

@@ -57,5 +57,5 @@ def test_hours_are_coarser_the_more_there_are(seconds: float, hours: int) -> Non
 
 
 def test_answers_whose_latency_nobody_tells_are_no_data_where_few_are_recorded() -> None:
-    assert Verdict.NO_DATA is judge(SloWindow(0, 0, 60), 0.99, unseen=True).verdict
-    assert Verdict.MET is judge(SloWindow(1000, 1000, 60), 0.99, unseen=True).verdict
+    assert Verdict.NO_DATA is judge(SloWindow(0, 0, 60), 0.99, latency_missing=True).verdict
+    assert Verdict.MET is judge(SloWindow(1000, 1000, 60), 0.99, latency_missing=True).verdict
