@@ -5,7 +5,6 @@ PromQL's `increase` drops the first value of a series that was born inside the w
 happens whenever something is scaled. Times are Unix seconds.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ STALE_INTERVALS = 2.5  # a sample older than so many scrape intervals tells noth
 WINDOW_INTERVALS = 4  # over which rates are measured: three differences, or two if one is lost
 
 Sample = tuple[float, float]  # time and value
+_TOO_LARGE = 2.0**64
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ SnapshotReading = Snapshot | NoData
 
 
 def usable(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
-    """Without what no counter or gauge of Triton can be: NaN, infinite, negative."""
-    return tuple(sample for sample in samples if math.isfinite(sample[1]) and sample[1] >= 0)
+    """Without what no counter or gauge of Triton can be: NaN, negative, or not of 64 bits."""
+    return tuple(sample for sample in samples if 0 <= sample[1] < _TOO_LARGE)
 
 
 def increase(samples: tuple[Sample, ...], start: float | None = None) -> float:

@@ -145,7 +145,7 @@ def _flow(
         return None
     first = successes[0][0]
     born = math.isfinite(pod.counted_since) and first <= pod.counted_since
-    if not born and len(successes) < 2:
+    if not born and successes[-1][0] <= first:  # one moment is no time to measure over
         return None
     start = 0.0 if born else None
     waited = 0.0 if born else pending[0][1]
@@ -208,7 +208,7 @@ def _inferences_per_request(flows: Iterable[_Flow]) -> float:
     for flow in flows:
         answered += flow.answered
         inferences += flow.inferences
-    return max(1.0, inferences / answered) if answered > 0 else 1.0
+    return max(1.0, inferences / answered) if answered >= 1 else 1.0
 
 
 def _latency(samples: Mapping[str, PodSamples], flows: Mapping[str, _Flow]) -> Mixture | NoData:

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlagent.domain.scaling.latency import Mixture
@@ -249,6 +249,20 @@ PODS = st.builds(
 )
 
 
+ONCE, NOTHING = ((NOW - 37, 0.0),), PodSamples()
+TWICE_AT_ONCE = PodSamples(successes=ONCE * 2, failures=ONCE, pending=ONCE)
+TOO_LARGE = PodSamples(successes=((NOW - 60, 0.0), *ONCE), failures=ONCE, pending=((NOW, 1e308),))
+PART_OF_ONE = PodSamples(
+    successes=((NOW - 60, 0.0), (NOW, 5e-324)),
+    failures=ONCE,
+    pending=ONCE,
+    inferences=((NOW - 60, 0.0), (NOW, 1e18)),
+)
+
+
+@example(NOTHING, TWICE_AT_ONCE)
+@example(TOO_LARGE, TOO_LARGE)
+@example(NOTHING, PART_OF_ONE)
 @given(PODS, PODS)
 def test_garbage_never_becomes_a_number_that_is_none(first: PodSamples, second: PodSamples) -> None:
     found = seen({"old": first, "other": second}, OLD, OTHER)
@@ -256,4 +270,5 @@ def test_garbage_never_becomes_a_number_that_is_none(first: PodSamples, second: 
         assert math.isfinite(found.arrivals.value)
         assert found.arrivals.value > 0
     assert math.isfinite(found.backlog)
-    assert found.inferences_per_request >= 1
+    assert math.isfinite(found.counted)
+    assert 1 <= found.inferences_per_request < math.inf
