@@ -77,7 +77,7 @@ def _judged(judgement: SloJudgement, slo: Slo) -> str:
     match judgement.verdict:
         case Verdict.MET:
             left = judgement.budget_left_percent
-            return f"{goal} holds {seen}; at least {left} % of the error budget are left."
+            return f"{goal} holds {seen}; at least {left} % of the error budget is left."
         case Verdict.BUDGET_SPENT:
             return f"{goal} does not hold {seen}: the error budget is spent."
         case Verdict.NO_TRAFFIC:
