@@ -99,4 +99,4 @@ def _cautious(batch: int, seconds: float, max_batch: int) -> tuple[float, float]
     """
     largest = seconds * max(1.0, max_batch / batch)
     slope = (largest - seconds) / (max_batch - 1) if max_batch > 1 else 0.0
-    return seconds - slope, slope
+    return max(0.0, seconds - slope), slope  # the difference may be rounded to below zero
