@@ -15,6 +15,12 @@ from pydantic import Field
 from dlagent.api.base import Annotations, DnsLabel, ImageName, Labels, QualifiedName, Rule, checked
 from dlagent.api.base import ApiModel as ApiModel
 from dlagent.api.base import Decimal as Decimal
+from dlagent.api.optimise import DEFAULT_EPOCHS as DEFAULT_EPOCHS
+from dlagent.api.optimise import DEFAULT_MAX_DROP_PERCENT as DEFAULT_MAX_DROP_PERCENT
+from dlagent.api.optimise import Gate as Gate
+from dlagent.api.optimise import Metric as Metric
+from dlagent.api.optimise import PrecisionChoice as PrecisionChoice
+from dlagent.api.optimise import Prune as Prune
 from dlagent.api.pods import Affinity, Environment, TopologySpread
 from dlagent.api.pods import PodPlacement as PodPlacement
 from dlagent.api.pods import Resources as Resources
@@ -126,9 +132,70 @@ class Model(ApiModel):
     """The model's own outputs, before act. Absent: as the model declares them."""
 
 
+class Distill(ApiModel):
+    """How what was made smaller is trained to answer as the source does."""
+
+    model_config = {
+        "json_schema_extra": checked(
+            Rule(
+                "!has(self.student) || has(self.student.sha256)",
+                "must be set: the artifact's name covers the student's content; take what"
+                " `sha256sum FILE` prints",
+                ".student.sha256",
+            ),
+            Rule(
+                r"!has(self.student) || self.student.uri.lowerAscii().endsWith('.pt2')",
+                "must name a .pt2 file, as torch.export.save writes it",
+                ".student.uri",
+            ),
+        )
+    }
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_EPOCHS
+    """How often training goes through the training part of the data set."""
+    student: Source | None = None
+    """A smaller network of your own with the same inputs and outputs. Absent: none."""
+
+
 class Build(PodPlacement):
     """How the artifact is built."""
 
+    model_config = {
+        "json_schema_extra": checked(
+            Rule(
+                "has(self.dataset) || !(has(self.gate) || has(self.distill) || (has(self.prune) &&"
+                " self.prune.channelsPercent > 0) || self.precision == 'INT8')",
+                "must be set for precision INT8, prune, distill and gate, since accuracy is judged"
+                " on it; see docs/explanation/gate.md for what is in the file",
+                ".dataset",
+            ),
+            Rule(
+                "!has(self.dataset) || has(self.dataset.sha256)",
+                "must be set: the artifact's name covers the data set's content; take what"
+                " `sha256sum FILE` prints",
+                ".dataset.sha256",
+            ),
+            Rule(
+                "!has(self.timeBudgetMinutes) || self.timeBudgetMinutes < self.timeoutMinutes",
+                "must be below timeoutMinutes (default 60): the build also fetches, measures and"
+                " publishes",
+                ".timeBudgetMinutes",
+            ),
+        )
+    }
+
+    dataset: Source | None = None
+    """Labelled examples as a NumPy .npz file. Absent: only what changes no answer is tried."""
+    gate: Gate | None = None
+    """What must be left of the accuracy. Absent: all but one point of Accuracy."""
+    precision: PrecisionChoice = PrecisionChoice.AUTO
+    """The types that the network may compute in. Auto: whichever is fastest and passes the gate."""
+    prune: Prune | None = None
+    """Whether channels may be removed. Absent: as many as the gate lets through."""
+    distill: Distill | None = None
+    """How what was made smaller is trained. Absent: with the defaults, without a student."""
+    time_budget_minutes: Annotated[int, Field(ge=1, le=1439)] | None = None
+    """How long versions are tried and compared. Absent: half of timeoutMinutes."""
     image: ImageName | None = None
     """Image of the build. Absent: the operator's setting builder.image."""
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60

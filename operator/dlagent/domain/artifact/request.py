@@ -13,11 +13,32 @@ from typing import Any
 
 from pydantic import Field
 
-from dlagent.api.types import ActStep, ApiModel, DLAgentSpec, ModelFormat, PerceiveStep, Tensor
+from dlagent.api.types import (
+    DEFAULT_EPOCHS,
+    DEFAULT_MAX_DROP_PERCENT,
+    ActStep,
+    ApiModel,
+    Build,
+    DLAgentSpec,
+    Gate,
+    Metric,
+    ModelFormat,
+    PerceiveStep,
+    PrecisionChoice,
+    Source,
+    Tensor,
+)
+from dlagent.domain.search.candidate import Precision
+from dlagent.domain.search.limit import Limit
 
 # Raised only when the same inputs would give an artifact of another kind.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
+_PRECISIONS = {
+    PrecisionChoice.AUTO: None,
+    PrecisionChoice.FP32: Precision.FP32,
+    PrecisionChoice.INT8: Precision.INT8,
+}
 _FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
 
 
@@ -52,6 +73,36 @@ class Target(ApiModel):
         return str(self.simulated) if self.simulated is not None else self.accelerator
 
 
+class PinnedFile(ApiModel):
+    """A file, and the digest that its content must have."""
+
+    uri: str
+    sha256: str
+
+
+class Optimise(ApiModel):
+    """What may be tried to make the network faster, and what must be left of its accuracy.
+
+    `max_drop` is in percent, or in the output's unit with MaxAbsError; `precision` is the only one
+    allowed, `channels_percent` the only strength of pruning, where they are given.
+    """
+
+    dataset: PinnedFile
+    student: PinnedFile | None = None
+    metric: Metric
+    k: int | None = None
+    max_drop: str
+    precision: Precision | None = None
+    channels_percent: int | None = None
+    epochs: int
+    time_budget_minutes: int | None = None
+
+    def limit(self) -> Limit:
+        """What may be lost."""
+        scale = 1.0 if self.metric is Metric.MAX_ABS_ERROR else 0.01
+        return Limit(self.metric, float(self.max_drop) * scale, self.k)
+
+
 class BuildRequest(ApiModel):
     """All that the build Job needs to know; it travels as JSON in DLAGENT_BUILD_REQUEST."""
 
@@ -64,6 +115,8 @@ class BuildRequest(ApiModel):
     act: list[ActStep] = Field(default_factory=list)
     target: Target
     max_source_bytes: int
+    optimise: Optimise | None = None
+    search_seconds: float = 1800.0
 
 
 def build_request(
@@ -81,6 +134,8 @@ def build_request(
         act=list(spec.act or []),
         target=target,
         max_source_bytes=max_source_bytes,
+        optimise=_optimise(spec.build),
+        search_seconds=_search_seconds(spec.build),
     )
 
 
@@ -102,6 +157,7 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "outputs": _plain(request.outputs),
         "perceive": [_canonical_step(step) for step in request.perceive],
         "act": [_canonical_step(step) for step in request.act],
+        "optimise": _optimise_inputs(request.optimise),
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
 
@@ -114,12 +170,24 @@ def artifact_key(request: BuildRequest, source_sha256: str) -> str:
 def build_id(request: BuildRequest, retry: str | None) -> str:
     """The name of the build itself: 16 hexadecimal digits.
 
-    It differs from the key in that it is known before the source was read, so it covers the URI,
+    It differs from the key in that it is known before the source was read, so it covers the URIs,
     and the value of the retry annotation, by which a person asks for another try. The size limit
     is left out: raising it for all must not build everything again.
     """
     digest_or_uri = key_inputs(request, request.source_sha256 or "")
-    return _digest(digest_or_uri | {"uri": request.source_uri, "retry": retry})[:16]
+    uris = [request.source_uri, *(file.uri for file in pinned_files(request).values())]
+    return _digest(digest_or_uri | {"uris": uris, "retry": retry})[:16]
+
+
+def pinned_files(request: BuildRequest) -> dict[str, PinnedFile]:
+    """The files beside the source that a build reads, by the field of the spec that names them."""
+    optimise = request.optimise
+    if optimise is None:
+        return {}
+    files = {"spec.build.dataset": optimise.dataset}
+    if optimise.student is not None:
+        files["spec.build.distill.student"] = optimise.student
+    return files
 
 
 def canonical_json(value: object) -> str:
@@ -137,6 +205,48 @@ def canonical_decimal(value: str | int) -> str:
         prec=len(str(value)) + 1, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX
     )
     return str(number.normalize(context))
+
+
+def _optimise(build: Build) -> Optimise | None:
+    dataset = _pinned(build.dataset)
+    if dataset is None:
+        return None
+    gate = build.gate or Gate()
+    metric = gate.metric or Metric.ACCURACY
+    drop = gate.max_abs_error if metric is Metric.MAX_ABS_ERROR else gate.max_drop_percent
+    return Optimise(
+        dataset=dataset,
+        student=_pinned(build.distill.student) if build.distill else None,
+        metric=metric,
+        k=gate.k,
+        max_drop=canonical_decimal(DEFAULT_MAX_DROP_PERCENT if drop is None else drop),
+        precision=_PRECISIONS[build.precision],
+        channels_percent=build.prune.channels_percent if build.prune else None,
+        epochs=build.distill.epochs if build.distill else DEFAULT_EPOCHS,
+        time_budget_minutes=build.time_budget_minutes,
+    )
+
+
+def _pinned(source: Source | None) -> PinnedFile | None:
+    """None also where there is no digest, which admission refuses."""
+    if source is None or source.sha256 is None:
+        return None
+    return PinnedFile(uri=source.uri, sha256=source.sha256)
+
+
+def _search_seconds(build: Build) -> float:
+    if build.time_budget_minutes is not None:
+        return build.time_budget_minutes * 60.0
+    return build.timeout_minutes * 30.0
+
+
+def _optimise_inputs(optimise: Optimise | None) -> dict[str, Any] | None:
+    """What decides the choice, without where the files lie: their digests say what they are."""
+    if optimise is None:
+        return None
+    plain = optimise.model_dump(mode="json", by_alias=True)
+    student = optimise.student.sha256 if optimise.student else None
+    return plain | {"dataset": optimise.dataset.sha256, "student": student}
 
 
 def _canonical_step(step: PerceiveStep | ActStep) -> dict[str, Any]:
