@@ -34,12 +34,14 @@ _FINAL_SECONDS = 30.0
 class Score:
     """What a network keeps on the selection examples.
 
-    `metric` is None without a data set; `at_least` is the lower limit of the drop, 95 % sure.
+    `metric` is None without a data set; `at_least` and `at_most` are limits of the drop on all such
+    examples, each 95 % sure.
     """
 
     metric: float | None
     drop: float
     at_least: float
+    at_most: float
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,13 @@ class Search:
             relative = tried.estimate.time
         taken = time.monotonic() - began
         tried.estimate = Estimate(
-            tried.candidate, effort, relative, score.drop, score.at_least, taken
+            tried.candidate,
+            effort,
+            relative,
+            score.drop,
+            score.at_least,
+            score.at_most,
+            taken,
         )
         tried.metric, tried.notes, tried.size_bytes = score.metric, made.notes, len(data)
 
@@ -206,7 +214,7 @@ class Search:
         source = self._tried[SOURCE]
         source.metric, source.size_bytes = score.metric, len(self._data(SOURCE))
         always = Interval(1.0, 1.0, 1.0)
-        source.estimate = Estimate(source.candidate, 1.0, always, 0.0, 0.0, 0.0)
+        source.estimate = Estimate(source.candidate, 1.0, always, 0.0, 0.0, 0.0, 0.0)
         raced = race(sessions, self._feeds, _FINAL_ROUNDS, _FINAL_SECONDS)
         estimates = []
         for name, tried in self._tried.items():

@@ -18,6 +18,7 @@ from dlagent.domain.search.timing import Interval
 # cost take 0.1 n + 0.2 n/2 + 0.7 n/4 = 0.375 n of what all of them would.
 EFFORTS = (0.1, 0.3, 1.0)
 _KEPT = 0.5
+_FEWEST = 2  # so that there is a next one where the gate refuses the best
 # A network that is trained for a share e of the schedule is taken to lose at most 1/sqrt(e) times
 # what it loses in the end: optimistic, so that what gains late is not given up early.
 _GAIN_EXPONENT = 0.5
@@ -27,8 +28,8 @@ _GAIN_EXPONENT = 0.5
 class Estimate:
     """What is known of a candidate.
 
-    `drop` was seen on the selection examples; `at_least` is the lower limit of what it can be on
-    all such examples. `seconds`: what making and judging it has taken, at `effort`.
+    `drop` was seen on the selection examples; `at_least` and `at_most` are the limits of what it
+    can be on all such examples. `seconds`: what making and judging it has taken, at `effort`.
     """
 
     candidate: Candidate
@@ -36,6 +37,7 @@ class Estimate:
     time: Interval  # as a share of the source's
     drop: float
     at_least: float
+    at_most: float
     seconds: float
 
 
@@ -50,8 +52,8 @@ class Promotion:
 def promote(estimates: Sequence[Estimate], limit: Limit) -> Promotion:
     """Who is worth more effort.
 
-    Beside the fastest half that of the fitting ones which is fastest now always goes on: where
-    all hopes fail, there is something to serve.
+    Beside the fastest half, and never fewer than two, goes on whichever is the fastest of those
+    that surely fit already: where all hopes fail, there is something to serve.
     """
     hopeful: list[Estimate] = []
     dropped: list[tuple[str, str]] = []
@@ -61,11 +63,10 @@ def promote(estimates: Sequence[Estimate], limit: Limit) -> Promotion:
             hopeful.append(estimate)
         else:
             dropped.append((estimate.candidate.name, reason))
-    places = math.ceil(len(hopeful) * _KEPT)
-    kept = hopeful[:places]
-    fitting = next((e for e in hopeful if e.drop <= limit.max_drop), None)
-    if fitting is not None and fitting not in kept:
-        kept.append(fitting)
+    kept = hopeful[: max(math.ceil(len(hopeful) * _KEPT), _FEWEST)]
+    sure = next((e for e in hopeful if e.at_most <= limit.max_drop), None)
+    if sure is not None and sure not in kept:
+        kept.append(sure)
     faster = ", ".join(e.candidate.name for e in kept[:3])
     dropped += [
         (e.candidate.name, f"takes {e.time.median:.0%} of the source's time; faster: {faster}")

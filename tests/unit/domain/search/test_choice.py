@@ -11,7 +11,7 @@ from dlagent.domain.search.timing import Interval
 def estimate(name: str, time: float, drop: float = 0.0, noise: float = 0.01) -> Estimate:
     candidate = Candidate(name=name, optimisation="x", precision=Precision.INT8)
     interval = Interval(time, time - noise, time + noise)
-    return Estimate(candidate, 1.0, interval, drop, 0.0, 1.0)
+    return Estimate(candidate, 1.0, interval, drop, 0.0, drop, 1.0)
 
 
 def names(estimates: list[Estimate]) -> list[str]:

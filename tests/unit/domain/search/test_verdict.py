@@ -13,7 +13,7 @@ from dlagent.domain.search.verdict import verdict_of
 
 def estimate(name: str, time: float, drop: float = 0.0) -> Estimate:
     candidate = Candidate(name=name, optimisation="x", precision=Precision.INT8)
-    return Estimate(candidate, 1.0, Interval(time, time - 0.01, time + 0.01), drop, 0.0, 1.0)
+    return Estimate(candidate, 1.0, Interval(time, time - 0.01, time + 0.01), drop, 0.0, drop, 1.0)
 
 
 BEST = estimate("best", 0.25)
