@@ -18,6 +18,13 @@ from dlagent.api.types import ActStep, ApiModel, DLAgentSpec, ModelFormat, Perce
 # Raised only when the same inputs would give an artifact of another kind.
 RECIPE_VERSION = 1
 
+# The fields of steps that hold decimals, which may be written in several ways.
+_DECIMAL_FIELDS = {
+    "scale": ("multiply",),
+    "normalize": ("mean", "std"),
+    "threshold": ("value",),
+}
+
 _FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
 
 
@@ -141,14 +148,17 @@ def canonical_decimal(value: str | int) -> str:
 
 def _canonical_step(step: PerceiveStep | ActStep) -> dict[str, Any]:
     plain: dict[str, Any] = step.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if "scale" in plain:
-        plain["scale"]["multiply"] = canonical_decimal(plain["scale"]["multiply"])
-    if "normalize" in plain:
-        numbers = plain["normalize"]
-        plain["normalize"] = {
-            name: [canonical_decimal(value) for value in numbers[name]] for name in ("mean", "std")
-        }
+    for name, fields in _DECIMAL_FIELDS.items():
+        if name in plain:
+            numbers = {field: _canonical_decimals(plain[name][field]) for field in fields}
+            plain[name] = plain[name] | numbers
     return plain
+
+
+def _canonical_decimals(value: str | int | list[str | int]) -> str | list[str]:
+    if isinstance(value, list):
+        return [canonical_decimal(item) for item in value]
+    return canonical_decimal(value)
 
 
 def _plain(tensors: list[Tensor] | None) -> list[Any] | None:
