@@ -64,7 +64,9 @@ def main() -> None:
 def _figures(subject: Subject, built: BuiltSubject) -> dict[str, Any]:
     torch.set_num_threads(1)
     program = exported_program.load_program(subject.program)
-    source = Session(exported_program.export(program, request_of(subject, 1, 1)).SerializeToString())
+    source = Session(
+        exported_program.export(program, request_of(subject, 1, 1)).SerializeToString()
+    )
     winner = Session(built.model)
     names = list(subject.unseen)
     module = program.module()

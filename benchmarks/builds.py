@@ -56,7 +56,9 @@ def request_of(subject: Subject, minutes: int, epochs: int) -> BuildRequest:
             "slo": {"latency": {"thresholdMilliseconds": 50}},
         }
     )
-    return build_request(spec, None, Target(triton_version="24.10", accelerator="cpu"), _LARGEST_BYTES)
+    return build_request(
+        spec, None, Target(triton_version="24.10", accelerator="cpu"), _LARGEST_BYTES
+    )
 
 
 def build_subject(

@@ -66,9 +66,7 @@ def _pictures(name: str, program: Path, max_drop_percent: str) -> Subject:
 
     gate = {"metric": Metric.ACCURACY.value, "maxDropPercent": max_drop_percent}
     pictures = {"image": _prepared(unseen.images)}
-    return Subject(
-        name, program, folder / "pictures.npz", gate, pictures, accuracy, "accuracy"
-    )
+    return Subject(name, program, folder / "pictures.npz", gate, pictures, accuracy, "accuracy")
 
 
 def _write_pictures(folder: Path) -> None:

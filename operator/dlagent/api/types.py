@@ -24,14 +24,25 @@ from dlagent.api.optimise import Prune as Prune
 from dlagent.api.pods import Affinity, Environment, TopologySpread
 from dlagent.api.pods import PodPlacement as PodPlacement
 from dlagent.api.pods import Resources as Resources
+from dlagent.api.steps import NAME_RULES, ActSteps, PerceiveSteps
 from dlagent.api.steps import ActStep as ActStep
 from dlagent.api.steps import ArgMax as ArgMax
 from dlagent.api.steps import Cast as Cast
+from dlagent.api.steps import CenterCrop as CenterCrop
+from dlagent.api.steps import Interpolation as Interpolation
+from dlagent.api.steps import L2Normalize as L2Normalize
+from dlagent.api.steps import LabelNames as LabelNames
+from dlagent.api.steps import Layout as Layout
+from dlagent.api.steps import MeanPooling as MeanPooling
 from dlagent.api.steps import Normalize as Normalize
+from dlagent.api.steps import OneHot as OneHot
 from dlagent.api.steps import PerceiveStep as PerceiveStep
 from dlagent.api.steps import Reshape as Reshape
+from dlagent.api.steps import Resize as Resize
 from dlagent.api.steps import Scale as Scale
+from dlagent.api.steps import Sigmoid as Sigmoid
 from dlagent.api.steps import Softmax as Softmax
+from dlagent.api.steps import Threshold as Threshold
 from dlagent.api.steps import TopK as TopK
 from dlagent.api.steps import Transpose as Transpose
 from dlagent.api.tensors import DataType as DataType
@@ -113,12 +124,18 @@ class Model(ApiModel):
     model_config = {
         "json_schema_extra": checked(
             Rule(
+                "!has(self.inputs) || self.inputs.all(tensor, tensor.dataType != 'BYTES')",
+                "must not have the type BYTES, since a network takes numbers; send what the text"
+                " became, such as token ids as INT64",
+                ".inputs",
+            ),
+            Rule(
                 "has(self.format) || self.source.uri.lowerAscii()"
                 rf".matches('\\.(onnx|pt2|{_PICKLES})$')",
                 "must be set, since the suffix of source.uri is neither .onnx nor .pt2; set format"
                 " to ONNX or ExportedProgram",
                 ".format",
-            )
+            ),
         )
     }
 
@@ -322,14 +339,15 @@ class DLAgentSpec(ApiModel):
                 "must be set with scaling.mode: Manual; write how many, such as replicas: 1",
                 ".replicas",
             ),
+            *NAME_RULES,
         )
     }
 
     model: Model
     """The trained network."""
-    perceive: Annotated[list[PerceiveStep], Field(max_length=16)] = []
-    """Steps from the raw request to the network's input, in order; made part of the artifact."""
-    act: Annotated[list[ActStep], Field(max_length=8)] = []
+    perceive: PerceiveSteps = []
+    """Steps from the raw request to the network's inputs, in order; made part of the artifact."""
+    act: ActSteps = []
     """Steps from the network's output to the answer, in order; made part of the artifact."""
     build: Build = Build()
     """How the artifact is built."""

@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
-from onnx import ModelProto, TypeProto, helper
+from onnx import ModelProto, TensorProto, TypeProto, helper
 
 from dlagent.api.types import Tensor
 from dlagent.build.failure import BuildError
@@ -115,6 +115,11 @@ def _output(
 
 def _input(name: str, type_: TypeProto) -> Tensor:
     tensor = type_.tensor_type
+    if tensor.elem_type == TensorProto.STRING:
+        raise _invalid(
+            f"the input {name} takes text (BYTES), which is not served; export the network from"
+            " where numbers go in, such as token ids"
+        )
     try:
         data_type = _TYPES[helper.tensor_dtype_to_np_dtype(tensor.elem_type)]
     except KeyError as error:
@@ -146,24 +151,40 @@ def check_declared(
     Raises:
         BuildError: ShapeMismatch, which names what differs.
     """
+    in_order = declared_in_order(what, declared, found, remedy)
+    for tensor, wanted in zip(in_order, found, strict=True):
+        check_fits(what, tensor, wanted, remedy)
+    return in_order
+
+
+def declared_in_order(
+    what: str, declared: list[Tensor] | None, found: list[Tensor], remedy: str
+) -> list[Tensor]:
+    """The tensors as declared, in the network's order; as found where none are declared.
+
+    Raises:
+        BuildError: ShapeMismatch, where their names are not those of the network.
+    """
     if declared is None:
         return found
-    by_name = {tensor.name: tensor for tensor in found}
-    if sorted(by_name) != sorted(tensor.name for tensor in declared):
+    by_name = {tensor.name: tensor for tensor in declared}
+    if sorted(tensor.name for tensor in declared) != sorted(tensor.name for tensor in found):
         raise BuildError(
             FailureReason.SHAPE_MISMATCH,
             f"the spec declares the {what}s {[tensor.name for tensor in declared]}, the network"
             f" has {[tensor.name for tensor in found]}; {remedy}",
         )
-    for tensor in declared:
-        if not fits(tensor, by_name[tensor.name]):
-            raise BuildError(
-                FailureReason.SHAPE_MISMATCH,
-                f"the {what} {tensor.name} is declared as {describe(tensor)}, the network has"
-                f" {describe(by_name[tensor.name])}; {remedy}",
-            )
-    declared_by_name = {tensor.name: tensor for tensor in declared}
-    return [declared_by_name[tensor.name] for tensor in found]
+    return [by_name[tensor.name] for tensor in found]
+
+
+def check_fits(what: str, declared: Tensor, found: Tensor, remedy: str) -> None:
+    """Raises BuildError: ShapeMismatch, where a declared tensor cannot be the network's."""
+    if not fits(declared, found):
+        raise BuildError(
+            FailureReason.SHAPE_MISMATCH,
+            f"the {what} {declared.name} is declared as {describe(declared)}, the network has"
+            f" {describe(found)}; {remedy}",
+        )
 
 
 def fits(given: Tensor, wanted: Tensor) -> bool:

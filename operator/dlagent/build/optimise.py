@@ -23,11 +23,12 @@ from dlagent.build.race import BATCHES
 from dlagent.build.runtime import Array, Session
 from dlagent.build.search import Found, Jury, Search
 from dlagent.build.workshop import Examples, Judge, SourceWorkshop
+from dlagent.domain.artifact.optimise import Optimise
 from dlagent.domain.artifact.report import CandidateReport, DataReport, GateReport
-from dlagent.domain.artifact.request import BuildRequest, Optimise
+from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.data.split import SHARES, Part
-from dlagent.domain.gate.limit import Limit
+from dlagent.domain.gate.limit import NO_LOSS, Limit
 from dlagent.domain.gate.source import source_problem
 from dlagent.domain.search.candidate import SOURCE, Candidate, Facts
 from dlagent.domain.search.halving import EFFORTS
@@ -36,7 +37,7 @@ _NO_DATA_EFFORTS = (1.0,)  # what changes no answer is made in full at once
 
 
 class GateFailedError(BuildError):
-    """Nothing that may serve keeps the accuracy; `candidates` is the table of all that was tried."""
+    """Nothing that may serve keeps the accuracy; `candidates` is the table of what was tried."""
 
     def __init__(self, message: str, candidates: list[CandidateReport]) -> None:
         super().__init__(FailureReason.GATE_FAILED, message)
@@ -119,7 +120,7 @@ def optimise(
 def _judging(request: BuildRequest, loaded: Loaded, progress: Progress) -> _Judging:
     if request.optimise is None or loaded.dataset is None:
         parity = ParityJury(loaded.run, loaded.network)
-        return _Judging(parity, parity, Limit(None, 0.0), None, None)
+        return _Judging(parity, parity, NO_LOSS, None, None)
     progress.begin("data", f"reading {request.optimise.dataset.uri}")
     limit = request.optimise.limit()
     examples, report = _examples(request, request.optimise, loaded)
@@ -172,14 +173,14 @@ def _perceived(planned: Plan, raw: Mapping[str, Array]) -> dict[str, Array]:
 def _check_source(jury: DataJury, examples: Examples, limit: Limit) -> None:
     """That the source can be judged by, and that there are examples enough to let anything pass."""
     metric = limit.metric
-    labels = examples.labels(Part.SELECT) if metric is not None and metric.needs_labels else None
-    if metric is not None and metric.needs_labels and labels is None:
+    labels = examples.labels(Part.SELECT) if metric.needs_labels else None
+    if metric.needs_labels and labels is None:
         raise BuildError(
             FailureReason.INVALID_DATASET,
             f"the data set has no array labels, which the metric {metric} needs; add the class"
             " number of each example, or use metric MaxAbsError",
         )
-    problem = source_problem(jury.source_scores(Part.SELECT), labels, metric.k if metric else 1)
+    problem = source_problem(jury.source_scores(Part.SELECT), labels, metric.k)
     if problem is not None:
         raise BuildError(FailureReason.INVALID_DATASET, problem)
     needed = jury.too_few()
@@ -236,18 +237,17 @@ def _optimised(loaded: Loaded, judging: _Judging, found: Found) -> Optimised:
         run,
         found.reports,
         judging.report,
-        _gate_report(judging, found, network),
+        _gate_report(judging, network),
     )
 
 
-def _gate_report(judging: _Judging, found: Found, network: Network) -> GateReport | None:
-    metric = judging.limit.metric
-    if metric is None or not isinstance(judging.jury, DataJury) or found.chosen is None:
+def _gate_report(judging: _Judging, network: Network) -> GateReport | None:
+    if not isinstance(judging.jury, DataJury):
         return None
     session = Session(network.model.SerializeToString())
     before, after = judging.jury.before_and_after(session)
     return GateReport(
-        metric=str(metric),
+        metric=str(judging.limit.metric),
         limit=judging.limit.at_most,
         before=before,
         after=after,

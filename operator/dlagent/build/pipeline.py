@@ -4,9 +4,9 @@ Called by `python -m dlagent.build job` in the cluster and by `dlagent build` wi
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from pydantic import ValidationError
@@ -24,14 +24,25 @@ from dlagent.build.failure import BuildError
 from dlagent.build.fetch import Source, fetch
 from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
+from dlagent.build.machine import instruction_set
 from dlagent.build.measure import measure
-from dlagent.build.network import Network, inspect
+from dlagent.build.network import inspect
 from dlagent.build.onnx_source import load_onnx, main_opset
-from dlagent.build.parity import Run, check_parity
+from dlagent.build.optimise import Loaded, Optimised, optimise
+from dlagent.build.parity import as_run, check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
 from dlagent.domain.artifact.manifest import Manifest
-from dlagent.domain.artifact.request import BuildRequest, Simulated, artifact_key, key_inputs
+from dlagent.domain.artifact.report import Report, SourceReport
+from dlagent.domain.artifact.request import (
+    DATASET_FIELD,
+    STUDENT_FIELD,
+    BuildRequest,
+    Simulated,
+    artifact_key,
+    key_inputs,
+    pinned_files,
+)
 from dlagent.domain.artifact.summary import (
     FailureReason,
     Outcome,
@@ -39,6 +50,7 @@ from dlagent.domain.artifact.summary import (
     failed,
     of_manifest,
 )
+from dlagent.domain.search.halving import EFFORTS
 
 _STALE_STAGING_SECONDS = 24 * 3600
 
@@ -53,14 +65,12 @@ class Places:
     local_files: bool = False  # whether file:// is a source
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    network: Network
-    run: Run  # the source itself
-    versions: dict[str, str]
-
-
-def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
+def build(
+    request: BuildRequest,
+    places: Places,
+    progress: Progress,
+    efforts: Sequence[float] = EFFORTS,
+) -> Summary:
     """Build, or find, the artifact that a request asks for. Never raises but on interruption."""
     source: Source | None = None
     try:
@@ -74,7 +84,7 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
             return of_manifest(
                 known, Outcome.CACHED, f"artifact {key[:12]} is known", source.sha256
             )
-        manifest = _make(request, source, key, places.store, progress)
+        manifest = _Build(request, places, progress).make(source, key, efforts)
         progress.end()
         message = _success(manifest, request.target.simulated)
         return of_manifest(manifest, Outcome.PUBLISHED, message, source.sha256)
@@ -110,83 +120,102 @@ def _known(store: FolderStore, key: str) -> Manifest | None:
         return None
 
 
-def _make(
-    request: BuildRequest, source: Source, key: str, store: FolderStore, progress: Progress
-) -> Manifest:
-    loaded = _load(request, source, progress)
-    network = loaded.network
-    progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
-    fused = fuse(network, request)
-    data = fused.model.SerializeToString(deterministic=True)
-    session = runtime.Session(data)
-    progress.begin("parity", "comparing with the source on random inputs")
-    parity = check_parity(loaded.run, network, fused, session)
-    check = golden(session, fused.interface, network.free_size)
-    simulated = request.target.simulated
-    progress.begin("measure", f"measuring batches of up to 32{_aside(simulated)}")
-    tau = measure(session, fused.interface, network.free_size, simulated)
-    progress.begin("publish", f"publishing artifact {key[:12]}")
-    built = Built(
-        key=key,
-        key_inputs=key_inputs(request, source.sha256),
-        model=data,
-        interface=fused.interface,
-        tau=tau,
-        self_check=check,
-        versions=loaded.versions,
-        simulated=simulated,
-    )
-    return publish(store, built, _report(request, source, built, progress, parity))
+@dataclass(frozen=True)
+class _Build:
+    """One build whose artifact is not known yet."""
 
+    request: BuildRequest
+    places: Places
+    progress: Progress
 
-def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
-    versions = {"onnx": onnx.__version__, "onnxruntime": runtime.VERSION}
-    progress.begin("load", "checking the model")
-    format_ = detect(request, source.path)
-    if format_ == ModelFormat.ONNX:
-        model = load_onnx(source.path, request.target.triton_version)
-        network = inspect(model)
-        progress.begin("export", f"ONNX already, opset {main_opset(model)}")
-        return _Loaded(network, _as_run(network), versions)
-    program = exported_program.load_program(source.path)
-    progress.begin("export", "exporting to ONNX")
-    network = inspect(exported_program.export(program, request))
-    versions["torch"] = exported_program.torch_version()
-    return _Loaded(network, exported_program.runner(program), versions)
+    def make(self, source: Source, key: str, efforts: Sequence[float]) -> Manifest:
+        request, progress = self.request, self.progress
+        beside = self._fetch_beside()
+        loaded, versions = self._load(source, beside)
+        optimised = optimise(request, loaded, progress, self.places.scratch, efforts)
+        network = optimised.network
+        progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
+        fused = fuse(network, request)
+        data = fused.model.SerializeToString(deterministic=True)
+        session = runtime.Session(data)
+        progress.begin("parity", "comparing with the network on random inputs")
+        parity = check_parity(optimised.run, network, fused, session)
+        check = golden(session, fused.interface, network.free_size)
+        simulated = request.target.simulated
+        progress.begin("measure", f"measuring batches of up to 32{_aside(simulated)}")
+        tau = measure(session, fused.interface, network.free_size, simulated)
+        progress.begin("publish", f"publishing artifact {key[:12]}")
+        built = Built(
+            key=key,
+            key_inputs=key_inputs(request, source.sha256),
+            model=data,
+            precision=optimised.candidate.precision,
+            interface=fused.interface,
+            tau=tau,
+            self_check=check,
+            versions=versions,
+            simulated=simulated,
+        )
+        report = _report(request, source, built, optimised, parity, progress)
+        return publish(self.places.store, built, report)
 
+    def _fetch_beside(self) -> dict[str, Path]:
+        """The data set and the student, by the field of the spec that names them."""
+        found = {}
+        for field, file in pinned_files(self.request).items():
+            self.progress.begin("fetch", f"reading {file.uri}")
+            scratch = self.places.scratch / field
+            scratch.mkdir()
+            wanted = self.request.model_copy(
+                update={"source_uri": file.uri, "source_sha256": file.sha256}
+            )
+            found[field] = fetch(wanted, self.places.sources, scratch, self.places.local_files).path
+        return found
 
-def _as_run(network: Network) -> Run:
-    session = runtime.Session(network.model.SerializeToString())
-    names = [tensor.name for tensor in network.inputs]
-
-    def run(inputs: list[runtime.Array]) -> list[runtime.Array]:
-        answers = session.run(dict(zip(names, inputs, strict=True)))
-        return [answers[tensor.name] for tensor in network.outputs]
-
-    return run
+    def _load(self, source: Source, beside: dict[str, Path]) -> tuple[Loaded, dict[str, str]]:
+        request, progress = self.request, self.progress
+        versions = {"onnx": onnx.__version__, "onnxruntime": runtime.VERSION}
+        progress.begin("load", "checking the model")
+        format_ = detect(request, source.path)
+        files = (beside.get(DATASET_FIELD), beside.get(STUDENT_FIELD))
+        if format_ == ModelFormat.ONNX:
+            model = load_onnx(source.path, request.target.triton_version)
+            network = inspect(model)
+            progress.begin("export", f"ONNX already, opset {main_opset(model)}")
+            return Loaded(network, as_run(network), None, *files), versions
+        program = exported_program.load_program(source.path)
+        progress.begin("export", "exporting to ONNX")
+        network = inspect(exported_program.export(program, request))
+        versions["torch"] = exported_program.torch_version()
+        return Loaded(network, exported_program.runner(program), source.path, *files), versions
 
 
 def _report(
-    request: BuildRequest, source: Source, built: Built, progress: Progress, parity: float
-) -> dict[str, Any]:
-    report: dict[str, Any] = {
-        "formatVersion": 1,
-        "key": built.key,
-        "source": {
-            "uri": request.source_uri,
-            "sha256": source.sha256,
-            "sizeBytes": source.size_bytes,
-        },
-        "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "parity": {"largestError": float(f"{parity:.3g}")},
-        "tau": [point.model_dump() for point in built.tau],
-        "batched": built.interface.batched,
-        "stageSeconds": dict(progress.seconds),
-        "versions": built.versions,
-    }
-    if built.simulated is not None:
-        report["tauMeasuredOn"] = str(built.simulated)
-    return report
+    request: BuildRequest,
+    source: Source,
+    built: Built,
+    optimised: Optimised,
+    parity: float,
+    progress: Progress,
+) -> Report:
+    return Report(
+        key=built.key,
+        source=SourceReport(
+            uri=request.source_uri, sha256=source.sha256, size_bytes=source.size_bytes
+        ),
+        request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
+        chosen=optimised.candidate.name,
+        candidates=optimised.candidates,
+        data=optimised.data,
+        gate=optimised.gate,
+        parity_largest_error=float(f"{parity:.3g}"),
+        batched=built.interface.batched,
+        tau=built.tau,
+        tau_measured_on=str(built.simulated) if built.simulated is not None else None,
+        machine={"instructionSet": instruction_set()},
+        stage_seconds=dict(progress.seconds),
+        versions=built.versions,
+    )
 
 
 def _success(manifest: Manifest, simulated: Simulated | None) -> str:

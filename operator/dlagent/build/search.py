@@ -17,10 +17,10 @@ from dlagent.build.race import Feed, affordable_feeds, race
 from dlagent.build.runtime import RunError, Session
 from dlagent.build.tried import Tried
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
+from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
 from dlagent.domain.search.choice import finalists, winner
 from dlagent.domain.search.halving import EFFORTS, Estimate, affordable, promote
-from dlagent.domain.search.limit import Limit
 from dlagent.domain.search.timing import Interval, relative_time
 from dlagent.domain.search.verdict import verdict_of
 
@@ -193,7 +193,7 @@ class Search:
         sessions |= {c.name: Session(self._data(c.name)) for c in made}
         complete = self._final_estimates(sessions)
         serving = [e for e in complete if may_serve(e.candidate)]
-        ordered = finalists(serving, self._limit.max_drop)
+        ordered = finalists(serving, self._limit.at_most)
         names = [estimate.candidate.name for estimate in ordered]
         opinions = self._jury.gate({name: sessions[name] for name in names}) if names else {}
         passed = {name for name, opinion in opinions.items() if opinion.result.passed}

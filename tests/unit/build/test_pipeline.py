@@ -335,7 +335,9 @@ def test_a_truncated_model_is_refused(workshop: Any, make_model: Make, kept: flo
         ),
         pytest.param({"act": [{"topK": {"k": 5}}]}, "k must be between 1 and 4", id="k too large"),
         pytest.param(
-            {"act": [{"topK": {"k": 2}}, {"softmax": {}}]}, "cannot follow topK", id="after topK"
+            {"act": [{"topK": {"k": 2}}, {"softmax": {}}]},
+            "cannot follow argmax or topK",
+            id="after topK",
         ),
     ],
 )

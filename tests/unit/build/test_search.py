@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
-from dlagent.api.types import Metric
+from dlagent.api.types import Metric as MetricKind
 from dlagent.build.failure import BuildError
 from dlagent.build.optimisations.base import Made, OptimisationError
 from dlagent.build.runtime import Session
 from dlagent.build.search import Found, GateOpinion, Score, Search
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
 from dlagent.domain.artifact.summary import FailureReason
+from dlagent.domain.gate.limit import Limit
+from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan, Precision, Skipped
-from dlagent.domain.search.limit import Limit
 from tests.unit.build.conftest import make_model
 
 SIZE = 192
-LIMIT = Limit(Metric.ACCURACY, 0.01)
+LIMIT = Limit(Metric(MetricKind.ACCURACY), 0.01)
 FEEDS = [{"x": np.ones((rows, SIZE), np.float32)} for rows in (1, 8)]
 
 

@@ -6,7 +6,6 @@ digest is known. Equal keys mean equal artifacts: whatever decides an artifact's
 key, and nothing else is.
 """
 
-import decimal
 import hashlib
 import json
 from typing import Any
@@ -14,31 +13,34 @@ from typing import Any
 from pydantic import Field
 
 from dlagent.api.types import (
-    DEFAULT_EPOCHS,
-    DEFAULT_MAX_DROP_PERCENT,
     ActStep,
     ApiModel,
-    Build,
     DLAgentSpec,
-    Gate,
-    Metric,
     ModelFormat,
     PerceiveStep,
-    PrecisionChoice,
-    Source,
     Tensor,
 )
-from dlagent.domain.search.candidate import Precision
-from dlagent.domain.search.limit import Limit
+from dlagent.domain.artifact.decimals import canonical_decimal
+from dlagent.domain.artifact.optimise import (
+    Optimise,
+    PinnedFile,
+    optimise_inputs,
+    optimise_of,
+    search_seconds,
+)
 
 # Raised only when the same inputs would give an artifact of another kind.
 RECIPE_VERSION = 2
 
-_PRECISIONS = {
-    PrecisionChoice.AUTO: None,
-    PrecisionChoice.FP32: Precision.FP32,
-    PrecisionChoice.INT8: Precision.INT8,
+DATASET_FIELD = "spec.build.dataset"
+STUDENT_FIELD = "spec.build.distill.student"
+# The fields of steps that hold decimals, which may be written in several ways.
+_DECIMAL_FIELDS = {
+    "scale": ("multiply",),
+    "normalize": ("mean", "std"),
+    "threshold": ("value",),
 }
+
 _FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
 
 
@@ -73,36 +75,6 @@ class Target(ApiModel):
         return str(self.simulated) if self.simulated is not None else self.accelerator
 
 
-class PinnedFile(ApiModel):
-    """A file, and the digest that its content must have."""
-
-    uri: str
-    sha256: str
-
-
-class Optimise(ApiModel):
-    """What may be tried to make the network faster, and what must be left of its accuracy.
-
-    `max_drop` is in percent, or in the output's unit with MaxAbsError; `precision` is the only one
-    allowed, `channels_percent` the only strength of pruning, where they are given.
-    """
-
-    dataset: PinnedFile
-    student: PinnedFile | None = None
-    metric: Metric
-    k: int | None = None
-    max_drop: str
-    precision: Precision | None = None
-    channels_percent: int | None = None
-    epochs: int
-    time_budget_minutes: int | None = None
-
-    def limit(self) -> Limit:
-        """What may be lost."""
-        scale = 1.0 if self.metric is Metric.MAX_ABS_ERROR else 0.01
-        return Limit(self.metric, float(self.max_drop) * scale, self.k)
-
-
 class BuildRequest(ApiModel):
     """All that the build Job needs to know; it travels as JSON in DLAGENT_BUILD_REQUEST."""
 
@@ -134,8 +106,8 @@ def build_request(
         act=list(spec.act or []),
         target=target,
         max_source_bytes=max_source_bytes,
-        optimise=_optimise(spec.build),
-        search_seconds=_search_seconds(spec.build),
+        optimise=optimise_of(spec.build),
+        search_seconds=search_seconds(spec.build),
     )
 
 
@@ -157,7 +129,7 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "outputs": _plain(request.outputs),
         "perceive": [_canonical_step(step) for step in request.perceive],
         "act": [_canonical_step(step) for step in request.act],
-        "optimise": _optimise_inputs(request.optimise),
+        "optimise": optimise_inputs(request.optimise),
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
 
@@ -184,9 +156,9 @@ def pinned_files(request: BuildRequest) -> dict[str, PinnedFile]:
     optimise = request.optimise
     if optimise is None:
         return {}
-    files = {"spec.build.dataset": optimise.dataset}
+    files = {DATASET_FIELD: optimise.dataset}
     if optimise.student is not None:
-        files["spec.build.distill.student"] = optimise.student
+        files[STUDENT_FIELD] = optimise.student
     return files
 
 
@@ -195,70 +167,19 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def canonical_decimal(value: str | int) -> str:
-    """One text for one number: "0.5", "0.50" and ".5" are the same."""
-    number = decimal.Decimal(value)
-    if number.is_zero():
-        return "0"
-    # The default context would round to 28 digits and so make different numbers the same.
-    context = decimal.Context(
-        prec=len(str(value)) + 1, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX
-    )
-    return str(number.normalize(context))
-
-
-def _optimise(build: Build) -> Optimise | None:
-    dataset = _pinned(build.dataset)
-    if dataset is None:
-        return None
-    gate = build.gate or Gate()
-    metric = gate.metric or Metric.ACCURACY
-    drop = gate.max_abs_error if metric is Metric.MAX_ABS_ERROR else gate.max_drop_percent
-    return Optimise(
-        dataset=dataset,
-        student=_pinned(build.distill.student) if build.distill else None,
-        metric=metric,
-        k=gate.k,
-        max_drop=canonical_decimal(DEFAULT_MAX_DROP_PERCENT if drop is None else drop),
-        precision=_PRECISIONS[build.precision],
-        channels_percent=build.prune.channels_percent if build.prune else None,
-        epochs=build.distill.epochs if build.distill else DEFAULT_EPOCHS,
-        time_budget_minutes=build.time_budget_minutes,
-    )
-
-
-def _pinned(source: Source | None) -> PinnedFile | None:
-    """None also where there is no digest, which admission refuses."""
-    if source is None or source.sha256 is None:
-        return None
-    return PinnedFile(uri=source.uri, sha256=source.sha256)
-
-
-def _search_seconds(build: Build) -> float:
-    if build.time_budget_minutes is not None:
-        return build.time_budget_minutes * 60.0
-    return build.timeout_minutes * 30.0
-
-
-def _optimise_inputs(optimise: Optimise | None) -> dict[str, Any] | None:
-    """What decides the choice, without where the files lie: their digests say what they are."""
-    if optimise is None:
-        return None
-    plain = optimise.model_dump(mode="json", by_alias=True)
-    student = optimise.student.sha256 if optimise.student else None
-    return plain | {"dataset": optimise.dataset.sha256, "student": student}
-
-
 def _canonical_step(step: PerceiveStep | ActStep) -> dict[str, Any]:
     plain: dict[str, Any] = step.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if "scale" in plain:
-        plain["scale"]["multiply"] = canonical_decimal(plain["scale"]["multiply"])
-    if "normalize" in plain:
-        numbers = plain["normalize"]
-        plain["normalize"] = {
-            name: [canonical_decimal(value) for value in numbers[name]] for name in ("mean", "std")
-        }
+    for name, fields in _DECIMAL_FIELDS.items():
+        if name in plain:
+            numbers = {field: _canonical_decimals(plain[name][field]) for field in fields}
+            plain[name] = plain[name] | numbers
     return plain
+
+
+def _canonical_decimals(value: str | int | list[str | int]) -> str | list[str]:
+    if isinstance(value, list):
+        return [canonical_decimal(item) for item in value]
+    return canonical_decimal(value)
 
 
 def _plain(tensors: list[Tensor] | None) -> list[Any] | None:

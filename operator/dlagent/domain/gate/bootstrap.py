@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special  # type: ignore[import-untyped]  # has no types
 
-from dlagent.domain.gate.metrics import Labels, MetricKind
+from dlagent.api.types import Metric as MetricKind
+from dlagent.domain.gate.metrics import Labels
 from dlagent.domain.gate.paired import examples_needed
 
 Floats = NDArray[np.float64]

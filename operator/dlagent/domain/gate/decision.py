@@ -16,7 +16,7 @@ from enum import StrEnum
 from dlagent.domain.gate.bootstrap import PairedClasses
 from dlagent.domain.gate.evidence import Evidence, LargestError, NotFinite
 from dlagent.domain.gate.holm import Held, holm
-from dlagent.domain.gate.metrics import Metric
+from dlagent.domain.gate.limit import Limit
 from dlagent.domain.gate.paired import PairedCounts
 
 Judged = PairedCounts | PairedClasses | LargestError
@@ -31,14 +31,6 @@ class Verdict(StrEnum):
     DROP_TOO_LARGE = "DropTooLarge"
     TOO_FEW_EXAMPLES = "TooFewExamples"
     PASSED = "Passed"
-
-
-@dataclass(frozen=True)
-class Limit:
-    """`at_most` is a share (0.01 is one point); for MaxAbsError it is in the outputs' unit."""
-
-    metric: Metric
-    at_most: float
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.gate.bootstrap import PairedClasses, paired_classes
 from dlagent.domain.gate.metrics import (
     Labels,
     Metric,
-    MetricKind,
     Scores,
     answers,
     is_right,

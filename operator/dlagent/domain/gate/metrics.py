@@ -5,22 +5,15 @@ with the lowest index. Called by `evidence` and by the build's report.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlagent.api.types import Metric as MetricKind
+
 Labels = NDArray[np.int64]
 Scores = NDArray[Any]
-
-
-class MetricKind(StrEnum):
-    ACCURACY = "Accuracy"
-    TOP_K = "TopK"
-    RECALL = "Recall"
-    F1 = "F1"
-    MAX_ABS_ERROR = "MaxAbsError"
 
 
 @dataclass(frozen=True)

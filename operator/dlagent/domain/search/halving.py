@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import Candidate
-from dlagent.domain.search.limit import Limit
 from dlagent.domain.search.timing import Interval
 
 # The shares of the full work after which is decided. With half kept at each, n candidates of equal
@@ -64,7 +64,7 @@ def promote(estimates: Sequence[Estimate], limit: Limit) -> Promotion:
         else:
             dropped.append((estimate.candidate.name, reason))
     kept = hopeful[: max(math.ceil(len(hopeful) * _KEPT), _FEWEST)]
-    sure = next((e for e in hopeful if e.at_most <= limit.max_drop), None)
+    sure = next((e for e in hopeful if e.at_most <= limit.at_most), None)
     if sure is not None and sure not in kept:
         kept.append(sure)
     faster = ", ".join(e.candidate.name for e in kept[:3])
@@ -85,7 +85,7 @@ def _hopeless(estimate: Estimate, limit: Limit) -> str | None:
     if estimate.time.low >= 1:
         return f"not faster than the source ({estimate.time.median:.0%} of its time)"
     gain = estimate.effort**_GAIN_EXPONENT if estimate.candidate.trained else 1.0
-    if estimate.at_least * gain > limit.max_drop:
+    if estimate.at_least * gain > limit.at_most:
         share = f" after {estimate.effort:.0%} of the work" if estimate.effort < 1 else ""
         return f"loses {limit.say(estimate.drop)}{share}"
     return None

@@ -1,9 +1,9 @@
 """What is said of each candidate that was made in full, for the report."""
 
 from dlagent.domain.artifact.report import Verdict
+from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE
 from dlagent.domain.search.halving import Estimate
-from dlagent.domain.search.limit import Limit
 
 
 def verdict_of(
@@ -15,7 +15,7 @@ def verdict_of(
         return Verdict.CHOSEN, _why_chosen(estimate, gate)
     if gate is not None and not gate[0]:
         return Verdict.GATE_FAILED, gate[1]
-    if estimate.drop > limit.max_drop:
+    if estimate.drop > limit.at_most:
         return Verdict.DROPPED, f"loses {limit.say(estimate.drop)} on the selection examples"
     if chosen is None:
         return Verdict.GATE_FAILED, "it may not serve, by spec.build.precision"

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]  # has no types
 
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.gate.bootstrap import Bca, PairedClasses, bca, paired_classes
-from dlagent.domain.gate.metrics import MetricKind, class_scores
+from dlagent.domain.gate.metrics import class_scores
 
 Draw = tuple[Any, Any, Any]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.gate.bootstrap import PairedClasses, paired_classes
 from dlagent.domain.gate.decision import (
     Finalist,
@@ -13,7 +14,7 @@ from dlagent.domain.gate.decision import (
     decide_gate,
 )
 from dlagent.domain.gate.evidence import Evidence, LargestError, NotFinite
-from dlagent.domain.gate.metrics import Metric, MetricKind
+from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.gate.paired import PairedCounts
 
 ACCURACY = Metric(MetricKind.ACCURACY)

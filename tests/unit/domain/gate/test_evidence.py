@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.gate.bootstrap import PairedClasses
 from dlagent.domain.gate.evidence import Evidence, LargestError, NotFinite, compare
-from dlagent.domain.gate.metrics import Metric, MetricKind
+from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.gate.paired import PairedCounts
 
 LABELS = np.array([0, 1, 2, 2])

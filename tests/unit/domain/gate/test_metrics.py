@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sklearn_metrics  # type: ignore[import-untyped]  # has no types
 
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.gate.metrics import (
     ClassScore,
     Metric,
-    MetricKind,
     answers,
     class_changes,
     class_scores,

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlagent.api.types import Metric
+from dlagent.api.types import Metric as MetricKind
+from dlagent.domain.gate.limit import Limit
+from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.search.candidate import Candidate, Precision
 from dlagent.domain.search.halving import Estimate, affordable, promote
-from dlagent.domain.search.limit import Limit
 from dlagent.domain.search.timing import Interval
 
-LIMIT = Limit(Metric.ACCURACY, 0.01)
+LIMIT = Limit(Metric(MetricKind.ACCURACY), 0.01)
 
 
 def estimate(name: str, time: float, drop: float = 0.0, **changes: Any) -> Estimate:
@@ -132,7 +133,7 @@ def test_everybody_goes_on_or_is_told_why_not_and_one_that_surely_fits_is_never_
 
     names = [*promotion.kept, *(name for name, _ in promotion.dropped)]
     assert sorted(e.candidate.name for e in estimates) == sorted(names)
-    sure = [e for e in estimates if e.at_most <= LIMIT.max_drop and e.time.low < 1]
+    sure = [e for e in estimates if e.at_most <= LIMIT.at_most and e.time.low < 1]
     assert not sure or any(e.candidate.name in promotion.kept for e in sure)
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from dlagent.api.types import Metric
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.artifact.report import Verdict
+from dlagent.domain.gate.limit import Limit
+from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.search.candidate import SOURCE, Candidate, Precision
 from dlagent.domain.search.halving import Estimate
-from dlagent.domain.search.limit import Limit
 from dlagent.domain.search.timing import Interval
 from dlagent.domain.search.verdict import verdict_of
 
@@ -90,4 +91,4 @@ def test_verdicts(
     gate: tuple[bool, str] | None,
     expected: tuple[Verdict, str],
 ) -> None:
-    assert expected == verdict_of(one, chosen, Limit(Metric.ACCURACY, 0.01), gate)
+    assert expected == verdict_of(one, chosen, Limit(Metric(MetricKind.ACCURACY), 0.01), gate)
