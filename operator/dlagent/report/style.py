@@ -39,7 +39,7 @@ MARKS = {
     Verdict.CHOSEN: Mark("*", "#009e73", 17, "chosen"),
     Verdict.SLOWER: Mark("o", "#0072b2", 7.5, "good enough, slower"),
     Verdict.GATE_FAILED: Mark("X", "#d55e00", 8.5, "loses too much"),
-    Verdict.DROPPED: Mark("v", "#8a6d9f", 7.5, "given up after an estimate"),
+    Verdict.DROPPED: Mark("v", "#8a6d9f", 7.5, "given up early"),
     Verdict.FAILED: Mark("P", "#b08a00", 8, "failed"),
     Verdict.NOT_TRIED: Mark("d", "#56b4e9", 7, "not judged in full"),
     Verdict.NOT_APPLICABLE: Mark("d", "#56b4e9", 7, "not judged in full"),
