@@ -82,9 +82,14 @@ def accuracy(report: Report) -> Table:
     return Table("Accuracy and size", ("", ""), _pairs(rows), texts=2, note=note)
 
 
-def candidates(report: Report) -> Table:
-    """All candidates that were measured: the chosen one first, then by speed."""
+def candidates(report: Report, brief: bool = False) -> Table:
+    """All candidates that were measured: the chosen one first, then by speed.
+
+    `brief`: with their times for one batch, not for all.
+    """
     batches = sorted({t.batch for each in report.candidates for t in each.timings})
+    if brief:
+        batches = [batch for batch in batches if batch == compared_batch(report)]
     columns = (
         "candidate",
         "verdict",

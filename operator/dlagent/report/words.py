@@ -16,9 +16,9 @@ from dlagent.domain.search.candidate import SOURCE
 
 VERDICTS = {
     Verdict.CHOSEN: "chosen",
-    Verdict.SLOWER: "slower than the chosen",
+    Verdict.SLOWER: "slower",
     Verdict.GATE_FAILED: "loses too much",
-    Verdict.DROPPED: "given up after an estimate",
+    Verdict.DROPPED: "given up early",
     Verdict.FAILED: "failed",
     Verdict.NOT_TRIED: "not tried",
     Verdict.NOT_APPLICABLE: "does not apply",
