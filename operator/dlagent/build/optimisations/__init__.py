@@ -4,5 +4,10 @@ In the order of planning: what builds on the candidates of others comes after th
 """
 
 from dlagent.build.optimisations.base import Optimisation
+from dlagent.build.optimisations.pruned import Pruned
+from dlagent.build.optimisations.student import Student
 
-OPTIMISATIONS: tuple[Optimisation, ...] = ()
+OPTIMISATIONS: tuple[Optimisation, ...] = (
+    Pruned(),
+    Student(),
+)
