@@ -74,6 +74,6 @@ def build_subject(
         summary = build(request_of(subject, minutes, epochs), places, progress, efforts)
         if summary.outcome is Outcome.FAILED:
             raise BenchmarkError(f"{subject.name}: {summary.reason}: {summary.message}")
-        folder = places.store_root / artifact_path(str(summary.key))
+        folder = places.sources / "store" / artifact_path(str(summary.key))
         report = Report.model_validate_json((folder / REPORT).read_text())
         return BuiltSubject((folder / NETWORK).read_bytes(), report)

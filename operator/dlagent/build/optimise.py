@@ -37,11 +37,12 @@ _NO_DATA_EFFORTS = (1.0,)  # what changes no answer is made in full at once
 
 
 class GateFailedError(BuildError):
-    """Nothing that may serve keeps the accuracy; `candidates` is the table of what was tried."""
+    """Nothing that may serve keeps the accuracy; `candidates` is what was tried, by `metric`."""
 
-    def __init__(self, message: str, candidates: list[CandidateReport]) -> None:
+    def __init__(self, message: str, candidates: list[CandidateReport], metric: str) -> None:
         super().__init__(FailureReason.GATE_FAILED, message)
         self.candidates = candidates
+        self.metric = metric
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,7 @@ def _optimised(loaded: Loaded, judging: _Judging, found: Found) -> Optimised:
             f" ({tried}); allow a larger loss in spec.build.gate, another precision, or give more"
             " examples",
             found.reports,
+            str(judging.limit.metric),
         )
     network = replace(loaded.network, model=found.model)
     run = loaded.run if found.chosen.name == SOURCE else as_run(network)

@@ -28,12 +28,14 @@ from dlagent.build.machine import instruction_set
 from dlagent.build.measure import measure
 from dlagent.build.network import inspect
 from dlagent.build.onnx_source import load_onnx, main_opset
-from dlagent.build.optimise import Loaded, Optimised, optimise
+from dlagent.build.optimise import GateFailedError, Loaded, Optimised, optimise
 from dlagent.build.parity import as_run, check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
+from dlagent.domain.artifact.candidates import with_candidates, with_report
+from dlagent.domain.artifact.layout import REPORT
 from dlagent.domain.artifact.manifest import Manifest
-from dlagent.domain.artifact.report import Report, SourceReport
+from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
 from dlagent.domain.artifact.request import (
     DATASET_FIELD,
     STUDENT_FIELD,
@@ -81,13 +83,18 @@ def build(
         known = _known(places.store, key)
         if known is not None:
             progress.end()
-            return of_manifest(
-                known, Outcome.CACHED, f"artifact {key[:12]} is known", source.sha256
-            )
+            text = f"artifact {key[:12]} is known"
+            return _told(places.store, known, Outcome.CACHED, text, source)
         manifest = _Build(request, places, progress).make(source, key, efforts)
         progress.end()
         message = _success(manifest, request.target.simulated)
-        return of_manifest(manifest, Outcome.PUBLISHED, message, source.sha256)
+        return _told(places.store, manifest, Outcome.PUBLISHED, message, source)
+    except GateFailedError as error:
+        return with_candidates(
+            _failure(progress, error.reason, error.message, source),
+            error.candidates,
+            error.metric,
+        )
     except BuildError as error:
         return _failure(progress, error.reason, error.message, source)
     except (ArtifactCorruptError, ArtifactMissingError) as error:
@@ -106,6 +113,19 @@ def build(
     except Exception as error:  # noqa: BLE001  # the process boundary: it must be reported
         text = f"{type(error).__name__}: {runtime.first_line(error)}; this is a fault of DLAgent"
         return _failure(progress, FailureReason.INTERNAL, text, source)
+
+
+def _told(
+    store: FolderStore, manifest: Manifest, outcome: Outcome, message: str, source: Source
+) -> Summary:
+    """The summary of an artifact that is in the store, with what its report tells."""
+    summary = of_manifest(manifest, outcome, message, source.sha256)
+    entry = store.table(manifest.key)[REPORT]
+    try:
+        text = b"".join(store.verified_chunks(manifest.key, REPORT, entry))
+        return with_report(summary, parse_report(text))
+    except ReportError:
+        return summary  # another version of DLAgent wrote it: it serves all the same
 
 
 def _known(store: FolderStore, key: str) -> Manifest | None:

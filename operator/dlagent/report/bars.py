@@ -69,7 +69,7 @@ def draw(figure: Figure, report: Report) -> None:
 def _panels(report: Report) -> dict[int, list[tuple[CandidateReport, Timing]]]:
     """The bars of each batch, the chosen candidate first."""
     panels: dict[int, list[tuple[CandidateReport, Timing]]] = {}
-    for each in ranked(report):
+    for each in ranked(report.candidates):
         for timing in each.timings:
             panels.setdefault(timing.batch, []).append((each, timing))
     return dict(sorted(panels.items()))

@@ -62,7 +62,7 @@ def _written(figure: Figure, kind: str) -> bytes:
 
 
 def _figure(report: Report, look: Look, head: str, facecolor: str = "white") -> Figure:
-    batch = compared_batch(report)
+    batch = compared_batch(report.candidates)
     drawn = [each for each in report.candidates if _is_drawn(report, each, batch)]
     with_metric = bool(drawn) and report.gate is not None
     head = fill(head, look.letters * 10 // 12)

@@ -7,6 +7,7 @@ from dlagent.domain.artifact.comparison import (
     chosen_of,
     compared_batch,
     drop_of,
+    lower_is_better,
     milliseconds_at,
     ranked,
     source_of,
@@ -89,7 +90,7 @@ def candidates(report: Report, brief: bool = False) -> Table:
     """
     batches = sorted({t.batch for each in report.candidates for t in each.timings})
     if brief:
-        batches = [batch for batch in batches if batch == compared_batch(report)]
+        batches = [batch for batch in batches if batch == compared_batch(report.candidates)]
     columns = (
         "candidate",
         "verdict",
@@ -101,7 +102,9 @@ def candidates(report: Report, brief: bool = False) -> Table:
         "took",
     )
     rows = tuple(
-        _candidate(report, each, batches) for each in ranked(report) if _was_measured(each)
+        _candidate(report, each, batches)
+        for each in ranked(report.candidates)
+        if _was_measured(each)
     )
     note = "Metrics are of the selection examples; the loss of a finalist is of the gate's."
     return Table("Candidates", columns, rows, texts=2, note=note if report.gate else "")
@@ -117,7 +120,7 @@ def rest(report: Report) -> Table:
                 plain(each.reason, _SENTENCE),
             )
         )
-        for each in ranked(report)
+        for each in ranked(report.candidates)
         if not _was_measured(each)
     )
     return Table("What was not measured, and why", ("candidate", "", "reason"), tuple(rows), 3)
@@ -193,10 +196,12 @@ def _was_measured(each: CandidateReport) -> bool:
 
 
 def _candidate(report: Report, each: CandidateReport, batches: list[int]) -> Row:
-    source, batch = source_of(report), compared_batch(report)
+    source, batch = source_of(report), compared_batch(report.candidates)
     before = milliseconds_at(source, batch) if source is not None and batch is not None else None
     after = milliseconds_at(each, batch) if batch is not None else None
-    lost = None if each.name == SOURCE else drop_of(report, each)
+    lost = (
+        None if each.name == SOURCE else drop_of(report.candidates, each, lower_is_better(report))
+    )
     details = [plain(each.reason, _SENTENCE), words.effort(each), _details(each)]
     return Row(
         cells=(

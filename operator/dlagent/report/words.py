@@ -103,7 +103,7 @@ def headline(report: Report) -> str:
     if report.chosen == SOURCE:
         reason = plain(chosen.reason).rstrip(".") if chosen is not None else ""
         return f"The source itself, {name}, was chosen{f': {reason}' if reason else ''}."
-    speed = speed_at(report, compared_batch(report))
+    speed = speed_at(report, compared_batch(report.candidates))
     parts = [] if speed is None else [_faster(speed)]
     if chosen is not None and chosen.gate is not None:
         parts.append(_loss(report, chosen.gate))

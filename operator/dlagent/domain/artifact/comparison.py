@@ -46,7 +46,12 @@ def chosen_of(report: Report) -> CandidateReport | None:
 
 def lower_is_better(report: Report) -> bool:
     """Whether the metric is an error, which the source itself has none of."""
-    return report.gate is not None and report.gate.metric in _LOWER_IS_BETTER
+    return report.gate is not None and is_error(report.gate.metric)
+
+
+def is_error(metric: str) -> bool:
+    """Whether the metric is an error: less is better."""
+    return metric in _LOWER_IS_BETTER
 
 
 def milliseconds_at(candidate: CandidateReport, batch: int) -> float | None:
@@ -54,9 +59,9 @@ def milliseconds_at(candidate: CandidateReport, batch: int) -> float | None:
     return next((t.milliseconds for t in candidate.timings if t.batch == batch), None)
 
 
-def compared_batch(report: Report) -> int | None:
+def compared_batch(candidates: Sequence[CandidateReport]) -> int | None:
     """The batch that candidates are compared at: 8, else the largest that was measured."""
-    measured = {timing.batch for each in report.candidates for timing in each.timings}
+    measured = {timing.batch for each in candidates for timing in each.timings}
     if not measured:
         return None
     return PREFERRED_BATCH if PREFERRED_BATCH in measured else max(measured)
@@ -80,33 +85,35 @@ def speed_at(report: Report, batch: int | None) -> Speed | None:
     return next((each for each in speeds(report) if each.batch == batch), None)
 
 
-def ranked(report: Report) -> list[CandidateReport]:
+def ranked(candidates: Sequence[CandidateReport]) -> list[CandidateReport]:
     """All candidates: the chosen one first, then by speed; at the end those without a time."""
-    batch = compared_batch(report)
+    batch = compared_batch(candidates)
 
     def place(each: CandidateReport) -> tuple[bool, bool, float, int, str]:
         time = None if batch is None else milliseconds_at(each, batch)
         return (
-            each.name != report.chosen,
+            each.verdict is not Verdict.CHOSEN,
             time is None,
             time or 0.0,
             _ORDER[each.verdict],
             each.name,
         )
 
-    return sorted(report.candidates, key=place)
+    return sorted(candidates, key=place)
 
 
-def drop_of(report: Report, candidate: CandidateReport) -> float | None:
+def drop_of(
+    candidates: Sequence[CandidateReport], candidate: CandidateReport, error: bool
+) -> float | None:
     """What it loses against the source: before the gate if it came so far, else in the selection.
 
-    A share; for MaxAbsError the error.
+    A share; where the metric is an `error`, that.
     """
     if candidate.gate is not None:
         return candidate.gate.drop
-    if candidate.select_metric is None or lower_is_better(report):
+    if candidate.select_metric is None or error:
         return candidate.select_metric
-    source = source_of(report)
+    source = next((each for each in candidates if each.name == SOURCE), None)
     if source is None or source.select_metric is None:
         return None
     return source.select_metric - candidate.select_metric

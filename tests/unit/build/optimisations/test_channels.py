@@ -66,7 +66,10 @@ def widths(network: nn.Module) -> list[int]:
             id="layers that are added up lose the same channels",
         ),
         pytest.param(
-            DepthwiseNetwork, pictures(), [32, 32, 16, 5], id="a depthwise layer follows the one before"
+            DepthwiseNetwork,
+            pictures(),
+            [32, 32, 16, 5],
+            id="a depthwise layer follows the one before",
         ),
         pytest.param(
             ConcatenatingNetwork,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dlagent.api.crd import resource_schema
 from dlagent.api.types import DLAgentSpec
+from dlagent.domain.artifact.decimals import canonical_decimal
 from dlagent.domain.artifact.request import (
     BuildRequest,
     Simulated,
@@ -18,7 +19,6 @@ from dlagent.domain.artifact.request import (
     artifact_key,
     build_id,
     build_request,
-    canonical_decimal,
     canonical_json,
     effective_format,
 )
