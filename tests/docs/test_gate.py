@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.data.split import JUDGING, SHARES, Part
 from dlagent.domain.gate.decision import LEVEL, Verdict
-from dlagent.domain.gate.metrics import MetricKind
 from dlagent.domain.gate.paired import PairedCounts
 
 PAGE = (Path(__file__).parents[2] / "docs/explanation/gate.md").read_text()

@@ -9,11 +9,13 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # has 
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from dlagent.api.types import DataType, Tensor
+from dlagent.api.types import Metric as MetricKind
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.domain.data.split import Part
-from dlagent.domain.gate.decision import Finalist, Limit, Verdict, decide_gate
+from dlagent.domain.gate.decision import Finalist, Verdict, decide_gate
 from dlagent.domain.gate.evidence import compare
-from dlagent.domain.gate.metrics import Metric, MetricKind
+from dlagent.domain.gate.limit import Limit
+from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.gate.source import source_problem
 
 IMAGE = Tensor(name="image", data_type=DataType.FP32, shape=[8, 8])

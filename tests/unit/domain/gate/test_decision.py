@@ -9,11 +9,11 @@ from dlagent.domain.gate.decision import (
     Finalist,
     FinalistResult,
     GateDecision,
-    Limit,
     Verdict,
     decide_gate,
 )
 from dlagent.domain.gate.evidence import Evidence, LargestError, NotFinite
+from dlagent.domain.gate.limit import Limit
 from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.gate.paired import PairedCounts
 
