@@ -14,7 +14,7 @@ from dlagent.build.jury import DataJury, ParityJury
 from dlagent.build.machine import instruction_set
 from dlagent.build.network import Network, sample
 from dlagent.build.onnx_graph import operator_counts
-from dlagent.build.optimisations import OPTIMISATIONS
+from dlagent.build.optimisations import optimisations
 from dlagent.build.parity import Run, as_run
 from dlagent.build.plan import Plan, plan
 from dlagent.build.programs import SourcePrograms
@@ -98,7 +98,7 @@ def optimise(
     folder.mkdir()
     programs = SourcePrograms(request, loaded.program, loaded.student)
     workshop = SourceWorkshop(
-        network, judging.examples, programs, judging.judge, OPTIMISATIONS, folder
+        network, judging.examples, programs, judging.judge, optimisations(), folder
     )
     planned = workshop.plan(facts)
     progress.begin("search", f"{len(planned.candidates)} versions to try")
