@@ -270,6 +270,14 @@ def test_one_number_an_example_becomes_a_row(workshop: Any, total: ModelProto) -
     assert [[0, 0, 0, 1], [1, 0, 0, 0]] == seen["y"].tolist()
 
 
+def test_an_input_that_comes_back_is_served(workshop: Any, make_model: Make) -> None:
+    workshop.put(
+        make_model([helper.make_node("Neg", ["x"], ["y"])], {"x": ["n", 2]}, {"x": ["n", 2]})
+    )
+
+    assert [("x", "FP32", [2])] == tensors(published(workshop.build()).interface.outputs)
+
+
 def test_text_that_a_network_gives_is_served(workshop: Any, make_model: Make) -> None:
     names = numpy_helper.from_array(np.asarray(["no", "yes"], object), "names")
     model = make_model(
