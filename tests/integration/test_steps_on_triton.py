@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from tritonclient import http  # type: ignore[import-untyped]  # ships no types
 from typer.testing import CliRunner
@@ -196,24 +197,42 @@ def test_pictures_of_a_batch_get_their_labels(triton: standalone.Triton, batch: 
     assert (answer["values"][:, 0] > answer["values"][:, 1]).all()
 
 
-def test_requests_that_share_a_batch_get_their_own_labels(triton: standalone.Triton) -> None:
-    client = http.InferenceServerClient(triton.address, concurrency=len(LABELS))
+def ask_at_once(
+    server: standalone.Triton, pictures: list[NDArray[np.uint8]]
+) -> tuple[list[str], int]:
+    """The best label of each picture, each asked by itself, and how many batches that took."""
+    client = http.InferenceServerClient(server.address, concurrency=len(pictures))
     try:
         before = executions(client)
         pending = []
-        for channel in range(len(LABELS)):
-            picture = np.zeros((1, 5, 5, 3), np.uint8)
-            picture[..., channel] = 255
-            image = http.InferInput("image", list(picture.shape), "UINT8")
-            image.set_data_from_numpy(picture)
+        for picture in pictures:
+            image = http.InferInput("image", [1, *picture.shape], "UINT8")
+            image.set_data_from_numpy(picture[np.newaxis])
             pending.append(client.async_infer("colours", [image]))
         answers = [request.get_result().as_numpy("labels") for request in pending]
-        together = executions(client) - before
+        return [answer[0, 0].decode() for answer in answers], executions(client) - before
     finally:
         client.close()
 
-    assert LABELS == [answer[0, 0].decode() for answer in answers]
-    assert together < len(LABELS)
+
+def picture(side: int, channel: int) -> NDArray[np.uint8]:
+    value = np.zeros((side, side, 3), np.uint8)
+    value[..., channel] = 255
+    return value
+
+
+def test_requests_that_share_a_batch_get_their_own_labels(triton: standalone.Triton) -> None:
+    labels, batches = ask_at_once(triton, [picture(5, channel) for channel in range(3)])
+
+    assert LABELS == labels
+    assert batches < 3
+
+
+def test_pictures_of_two_sizes_do_not_share_a_batch(triton: standalone.Triton) -> None:
+    labels, batches = ask_at_once(triton, [picture(side, 2) for side in (5, 8)])
+
+    assert ["青"] * 2 == labels
+    assert batches == 2
 
 
 def executions(client: http.InferenceServerClient) -> int:
@@ -234,9 +253,7 @@ def test_triton_says_that_labels_are_text(triton: standalone.Triton) -> None:
 
 
 def test_the_command_line_shows_labels(triton: standalone.Triton, tmp_path: Path) -> None:
-    picture = np.zeros((5, 5, 3), np.uint8)
-    picture[..., 1] = 255
-    np.save(tmp_path / "green.npy", picture)
+    np.save(tmp_path / "green.npy", picture(5, 1))
     arguments = ["colours", str(tmp_path / "green.npy"), "--url", f"http://{triton.address}"]
 
     result = CliRunner().invoke(infer, [*arguments, "--json"])

@@ -14,6 +14,7 @@ from dlagent.api.types import ActStep, PerceiveStep, Tensor
 from dlagent.build.chain import Steps, tensors_through
 from dlagent.build.failure import BuildError
 from dlagent.build.network import (
+    FREE,
     Network,
     check_declared,
     check_fits,
@@ -76,7 +77,8 @@ def plan(network: Network, request: BuildRequest) -> Plan:
         for given, steps in _act(network, request)
     ]
     planned = Plan(perceive, act)
-    _check_names(planned)
+    if request.perceive or request.act:
+        _check_names(planned)
     return planned
 
 
@@ -123,12 +125,19 @@ def _steps_by_input(
 
 
 def _check_perceived(made: Tensor, wanted: Tensor, request: BuildRequest) -> None:
+    says = (
+        f"perceive makes {describe(made)}, the network's input {wanted.name} takes"
+        f" {describe(wanted)}"
+    )
     if not fits(made, wanted):
         declare = "" if request.inputs else "; declare in spec.model.inputs what clients send"
         raise _mismatch(
-            f"perceive makes {describe(made)}, the network's input {wanted.name} takes"
-            f" {describe(wanted)}: add a reshape or cast step, or correct spec.model.inputs"
-            f"{declare}"
+            f"{says}: add a reshape or cast step, or correct spec.model.inputs{declare}"
+        )
+    if any(FREE == size != other for size, other in zip(made.shape, wanted.shape, strict=True)):
+        raise _mismatch(
+            f"{says}: add a resize or reshape step, or declare in spec.model.inputs the size that"
+            " clients send"
         )
 
 

@@ -251,6 +251,33 @@ def test_one_value_an_example_goes_through_steps(workshop: Any, double: Make) ->
     assert [[30]] == seen["y"].tolist()
 
 
+def test_one_number_an_example_becomes_a_row(workshop: Any, total: ModelProto) -> None:
+    workshop.put(total)
+
+    summary = published(
+        workshop.build(
+            inputs=[
+                {"name": "a", "dataType": "FP32", "shape": [4]},
+                {"name": "b", "dataType": "INT32", "shape": []},
+            ],
+            perceive=[{"oneHot": {"depth": 4}, "input": "b"}],
+        )
+    )
+
+    assert [("a", "FP32", [4]), ("b", "INT32", [1])] == tensors(summary.interface.inputs)
+    feed = {"a": np.zeros((2, 4), np.float32), "b": np.asarray([[3], [0]], np.int32)}
+    seen = Session(workshop.model_bytes(summary.key)).run(feed)
+    assert [[0, 0, 0, 1], [1, 0, 0, 0]] == seen["y"].tolist()
+
+
+def test_an_input_that_comes_back_is_served(workshop: Any, make_model: Make) -> None:
+    workshop.put(
+        make_model([helper.make_node("Neg", ["x"], ["y"])], {"x": ["n", 2]}, {"x": ["n", 2]})
+    )
+
+    assert [("x", "FP32", [2])] == tensors(published(workshop.build()).interface.outputs)
+
+
 def test_text_that_a_network_gives_is_served(workshop: Any, make_model: Make) -> None:
     names = numpy_helper.from_array(np.asarray(["no", "yes"], object), "names")
     model = make_model(
@@ -317,6 +344,15 @@ REFUSED = [
         {"perceive": [{"reshape": {"shape": [2, 2]}, "input": "b"}]},
         r"perceive makes FP32 \[2, 2\], the network's input b takes FP32 \[4\]",
         id="steps that do not fit",
+    ),
+    pytest.param(
+        "colours",
+        {
+            "inputs": [{"name": "image", "dataType": "UINT8", "shape": [-1, -1, 3]}],
+            "perceive": [{"transpose": {"axes": [2, 0, 1]}}, {"cast": {"dataType": "FP32"}}],
+        },
+        r"perceive makes FP32 \[3, -1, -1\].* takes FP32 \[3, 4, 4\]: add a resize",
+        id="pictures of any size for a network of one size",
     ),
     pytest.param(
         "encoder",

@@ -93,7 +93,7 @@ def test_what_is_above(x: float, expected: bool) -> None:
 FLOATS = st.floats(-30, 30, width=32)
 
 
-@settings(deadline=None, max_examples=60)  # the machine may be busy
+@settings(deadline=None, max_examples=40)  # the machine may be busy
 @drawn(arrays.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=FLOATS))
 def test_any_numbers(value: Array) -> None:
     size = value.shape[1]
