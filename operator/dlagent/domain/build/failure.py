@@ -38,8 +38,8 @@ _REMEDIES = {
         " holds."
     ),
     FailureReason.GATE_FAILED: (
-        "Allow more in spec.build.gate, give more examples where there are too few, or take other"
-        " spec.build.candidates."
+        "Allow more in spec.build.gate, give more examples where there are too few, or build with"
+        " other options of spec.build."
     ),
     FailureReason.INVALID_PATH: "Correct the path in spec.model.source.uri.",
     FailureReason.NO_SPACE: (

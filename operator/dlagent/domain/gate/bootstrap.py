@@ -5,8 +5,8 @@ equations (14.10), (14.14) and (14.15) of Efron and Tibshirani (1993), "An Intro
 Bootstrap". Called by `evidence`.
 
 scipy.stats.bootstrap does the same on the examples, for which its jackknife takes n^2 numbers.
-Examples with the same label and the same two answers are equal here, so that counts of such kinds
-are drawn and left out: time and memory do not grow with n. A test compares the two.
+Here examples with the same label and the same two answers are of one kind, and counts of kinds are
+drawn and left out: time and memory grow with the number of kinds alone. A test compares the two.
 
 The draws come from a generator that is seeded by the counts: the same data give the same bound.
 """
@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,13 @@ from dlagent.domain.gate.metrics import Labels
 from dlagent.domain.gate.paired import examples_needed
 
 Floats = NDArray[np.float64]
-# Counts [samples, kinds] to the statistic of each sample.
-Statistic = Callable[[NDArray[Any]], Floats]
+# Sums of features [samples, features] to the statistic of each sample.
+Statistic = Callable[[Floats], Floats]
 
 _RESAMPLES = 9999
-_CHUNK = 2_000_000  # counts at a time
+_DIGITS = 12
+_ROUNDING = 10.0**-_DIGITS
+_CHUNK = 2_000_000  # numbers at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,35 +75,35 @@ class Bca:
         return bool(self.resampled[0] == self.resampled[-1])
 
 
-def bca(counts: NDArray[np.int64], statistic: Statistic) -> Bca:
-    """Of a statistic of the counts of equal examples. Counts are above 0."""
+def bca(counts: NDArray[np.int64], features: Any, statistic: Statistic) -> Bca:
+    """Of a statistic of the sums of features over all examples.
+
+    `counts` has how many examples there are of each kind, above 0; `features` is a sparse matrix
+    [kinds, features].
+    """
     examples = int(counts.sum())
-    estimate = float(statistic(counts[None, :])[0])
+    sums = counts[None, :] @ features
+    estimate = float(statistic(sums)[0])
     seed = hashlib.sha256(counts.astype("<i8").tobytes()).digest()
     generator = np.random.default_rng(np.frombuffer(seed, dtype="<u4"))
-    shares = counts / examples
-
-    def drawn(size: int) -> Floats:
-        return statistic(generator.multinomial(examples, shares, size=size))
-
-    sizes = _chunks(_RESAMPLES, len(counts))
-    resampled = np.sort(np.concatenate([drawn(size) for size in sizes]))
+    drawn = [
+        statistic(generator.multinomial(examples, counts / examples, size=size) @ features)
+        for size in _chunks(_RESAMPLES, max(features.shape))
+    ]
+    resampled = np.sort(np.concatenate(drawn))
     below = np.count_nonzero(resampled < estimate) + np.count_nonzero(resampled <= estimate)
     share = np.clip(below / (2 * _RESAMPLES), 1 / (2 * _RESAMPLES), 1 - 1 / (2 * _RESAMPLES))
-    acceleration = _acceleration(counts, statistic)
+    ends = np.cumsum(_chunks(*features.shape))
+    left_out = [
+        statistic(sums - features[first:end].toarray())
+        for first, end in pairwise([0, *ends.tolist()])
+    ]
+    acceleration = _acceleration(counts, np.concatenate(left_out))
     return Bca(estimate, resampled, float(special.ndtri(share)), acceleration)
 
 
-def _acceleration(counts: NDArray[np.int64], statistic: Statistic) -> float:
-    """By the jackknife: equation (14.15), each kind of example as often as it occurs."""
-    kinds = len(counts)
-    values, first = [], 0
-    for size in _chunks(kinds, kinds):
-        one_less = np.tile(counts, (size, 1))
-        one_less[np.arange(size), np.arange(first, first + size)] -= 1
-        values.append(statistic(one_less))
-        first += size
-    left_out = np.concatenate(values)
+def _acceleration(counts: NDArray[np.int64], left_out: Floats) -> float:
+    """Equation (14.15): `left_out` is the statistic without one example of each kind."""
     away = np.average(left_out, weights=counts) - left_out
     spread = float(counts @ away**2)
     return float(counts @ away**3) / (6 * spread**1.5) if spread > 0 else 0.0
@@ -131,13 +134,13 @@ class PairedClasses:
     def examples(self) -> int:
         return int(self.counts.sum())
 
-    @cached_property
+    @property
     def before(self) -> float:
-        return float(self._macro(self.counts[None, :], self.answers_before).mean())
+        return self._metrics[0]
 
-    @cached_property
+    @property
     def after(self) -> float:
-        return float(self._macro(self.counts[None, :], self.answers_after).mean())
+        return self._metrics[1]
 
     @property
     def drop(self) -> float:
@@ -167,7 +170,7 @@ class PairedClasses:
         """
         room = max_drop - self.drop
         needed = examples_needed(room, level)
-        if needed is None:
+        if needed is None or room < _ROUNDING:
             return None
         spread = self._bca.upper_bound(level) - self.drop
         return self._so_many_times(max(needed / self._telling, (spread / room) ** 2))
@@ -182,22 +185,38 @@ class PairedClasses:
         return rarest * (int(support.max()) + 1)
 
     @cached_property
+    def _metrics(self) -> tuple[float, float]:
+        before, after = self._macro(self.counts[None, :] @ self._features)
+        return float(before[0]), float(after[0])
+
+    @cached_property
     def _bca(self) -> Bca:
-        def drop(counts: NDArray[Any]) -> Floats:
-            before = self._macro(counts, self.answers_before)
-            return np.asarray((before - self._macro(counts, self.answers_after)).mean(axis=1))
+        def drop(sums: Floats) -> Floats:
+            # Equal drops must be equal: what is below the estimate is counted.
+            before, after = self._macro(sums)
+            return np.round(before - after, _DIGITS)
 
-        return bca(self.counts, drop)
+        return bca(self.counts, self._features, drop)
 
-    def _macro(self, counts: NDArray[Any], given: Labels) -> Floats:
-        """[sample, class]: recall or F1; 0 before and after where a sample lacks the class."""
+    @cached_property
+    def _features(self) -> Any:
+        """Of each class: its examples, and before and after those right and those answered so."""
         classes = np.unique(self.labels)
-        support = counts @ _indicator(self.labels, classes)
-        right = counts @ _indicator(np.where(given == self.labels, given, -1), classes)
+        columns = [_indicator(self.labels, classes)]
+        for given in (self.answers_before, self.answers_after):
+            right = np.where(given == self.labels, given, -1)
+            columns += [_indicator(right, classes), _indicator(given, classes)]
+        return sparse.hstack(columns, format="csr")
+
+    def _macro(self, sums: Floats) -> tuple[Floats, Floats]:
+        """Before and after, of each row of sums. A class that a row lacks counts 0 in both."""
+        support, *of_answers = np.split(sums, 5, axis=1)
+        return self._mean(support, *of_answers[:2]), self._mean(support, *of_answers[2:])
+
+    def _mean(self, support: Floats, right: Floats, answered: Floats) -> Floats:
         if self.kind is MetricKind.RECALL:
-            return np.asarray(right / np.maximum(support, 1))
-        answered = counts @ _indicator(given, classes)
-        return np.asarray(2 * right / np.maximum(support + answered, 1))
+            return np.asarray((right / np.maximum(support, 1)).mean(axis=1))
+        return np.asarray((2 * right / np.maximum(support + answered, 1)).mean(axis=1))
 
 
 def _indicator(values: Labels, classes: Labels) -> Any:

@@ -23,6 +23,8 @@ Judged = PairedCounts | PairedClasses | LargestError
 
 LEVEL = 0.05  # the chance that any candidate passes that lost more than is allowed
 
+_ROUNDING = 1e-12  # of shares: 11 of 1,000 lost are no more than 1.1 / 100
+
 
 class Verdict(StrEnum):
     """From bad to good: a candidate has the first of those of its limits."""
@@ -150,7 +152,7 @@ def _verdict(limit: Limit, evidence: Judged, p_value: float, level: float) -> Ve
         return Verdict.DROP_TOO_LARGE
     fewest = evidence.apriori_needed(limit.at_most, level)
     nothing_could_pass = fewest is not None and evidence.examples < fewest
-    if evidence.drop > limit.at_most and not nothing_could_pass:
+    if evidence.drop > limit.at_most + _ROUNDING and not nothing_could_pass:
         return Verdict.DROP_TOO_LARGE
     return Verdict.TOO_FEW_EXAMPLES
 
@@ -161,10 +163,9 @@ def _needed(limit: Limit, evidence: Judged, level: float) -> int | None:
         return None
     fewest = evidence.apriori_needed(limit.at_most, level)
     at_these_rates = evidence.more_needed(limit.at_most, level)
-    numbers = [number for number in (fewest, at_these_rates) if number is not None]
-    if not numbers or evidence.drop == limit.at_most:
-        return None
-    return max(*numbers, evidence.examples + 1)
+    if at_these_rates is None:
+        return fewest if fewest is not None and fewest > evidence.examples else None
+    return max(fewest or 0, at_these_rates, evidence.examples + 1)
 
 
 def _reason(

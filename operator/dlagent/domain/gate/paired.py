@@ -14,8 +14,9 @@ limit is within the level.
 - Lloyd and Moldovan (2007), "Exact one-sided confidence limits for the difference between two
   correlated proportions", Statistics in Medicine 26: Buehler's bounds for paired proportions, from
   five orders. They recommend the one here: by the approximate bound that the signed root of the
-  likelihood ratio gives. (Ordered by Tango's score, a candidate that never differs would not be
-  told from one that loses and wins now and then.)
+  likelihood ratio gives. Here that is of one level for all, so that a bound is the higher the
+  surer it is. (Ordered by Tango's score, a candidate that never differs would not be told from one
+  that loses and wins now and then.)
 - Tango (1998), "Equivalence test and confidence interval for the difference in proportions for the
   paired-sample design", Statistics in Medicine 17: the most likely chances at a given drop.
 - Berger and Boos (1994), "P values maximized over a confidence set for the nuisance parameter",
@@ -48,8 +49,8 @@ _LEFT_OUT = 1e-8  # more than all of them together
 _TIE = 1e-8  # outcomes whose likelihood ratios differ by less are equal
 _ORDER_LEVEL = 0.025  # of the order's approximate bound: bounds near this level are the shortest
 _BRACKET = 0.05  # first steps to both sides of the approximate bound, of its distance
-_LARGEST_TRIED = 1_000_000  # examples up to which "so many are needed" is tried out
 _EXACT = 1e-3  # how exactly a bound is found, of the same
+_LARGEST_TRIED = 1_000_000  # examples up to which "so many are needed" is tried out
 
 
 def examples_needed(max_drop: float, level: float) -> int | None:
@@ -126,13 +127,13 @@ class PairedCounts:
 
         Likelihood ratios grow as the examples do. None where the drop seen is not smaller.
         """
-        if self.drop >= max_drop:
-            return None
         if not self.lost and not self.won:
             return examples_needed(max_drop, level)
         ratio = signed_likelihood_ratio(
             np.array(self.lost), np.array(self.won), self.examples, max_drop
         )
+        if ratio > -_TIE:
+            return None
         times = float(special.ndtri(level) ** 2 / -ratio)
         while (
             times * self.examples < _LARGEST_TRIED and self._times(times).p_value(max_drop) > level
@@ -223,7 +224,7 @@ def signed_likelihood_ratio(lost: Integers, won: Integers, n: int, drop: float) 
 
 
 def most_likely_won(lost: Integers, won: Integers, n: int, drop: float) -> Floats:
-    """p_won that makes the counts most likely where p_lost = p_won + drop (Tango 1998, eq. 4)."""
+    """p_won that makes the counts most likely where p_lost = p_won + drop (Tango 1998)."""
     b = (2 * n - lost + won) * drop - lost - won
     c = -won * drop * (1 - drop)
     root = np.sqrt(b * b - 8 * n * c)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats  # type: ignore[import-untyped]  # has no types
+from scipy import sparse, stats  # type: ignore[import-untyped]  # has no types
 
 from dlagent.api.types import Metric as MetricKind
 from dlagent.domain.gate.bootstrap import Bca, PairedClasses, bca, paired_classes
@@ -36,20 +36,20 @@ def test_figures_are_the_metrics(kind: MetricKind) -> None:
 
 @pytest.mark.parametrize("kind", [MetricKind.RECALL, MetricKind.F1])
 def test_the_bound_is_that_of_scipy(kind: MetricKind) -> None:
-    """Both draw at random, so they agree to a few hundredths of the distance to the bound."""
+    """Both draw at random, so they agree to a tenth of the distance to the bound."""
     labels, before, after = drawn(np.random.default_rng(2), 300)
 
     def drop(rows: Any) -> float:
         return macro(kind, labels[rows], before[rows]) - macro(kind, labels[rows], after[rows])
 
     expected = stats.bootstrap(
-        (np.arange(300),), drop, vectorized=False, n_resamples=3000, method="BCa",
+        (np.arange(300),), drop, vectorized=False, n_resamples=4000, method="BCa",
         alternative="less", confidence_level=0.95, rng=np.random.default_rng(0),
     ).confidence_interval.high  # fmt: skip
     found = paired_classes(kind, labels, before, after)
     distance = expected - found.drop
     assert distance > 0
-    assert pytest.approx(expected, abs=0.06 * distance) == found.upper_bound(0.05)
+    assert pytest.approx(expected, abs=0.1 * distance) == found.upper_bound(0.05)
 
 
 def test_the_same_examples_in_another_order_give_the_same_bound() -> None:
@@ -70,7 +70,7 @@ def test_the_bound_is_within_a_limit_where_the_p_value_is_within_the_level(level
 
 
 def test_where_no_sample_differs_the_bound_is_the_estimate() -> None:
-    found = bca(np.array([30, 20]), lambda counts: np.zeros(len(counts)))
+    found = bca(np.array([30, 20]), sparse.eye_array(2, format="csr"), lambda s: np.zeros(len(s)))
     assert (0.0, 0.0, 1.0) == (found.upper_bound(0.05), found.p_value(0.01), found.p_value(-0.01))
 
 

@@ -93,6 +93,32 @@ CASES = [
         id="exactly at the limit",
     ),
     pytest.param(
+        Limit(ACCURACY, 1.1 / 100),  # the next number above 0.011
+        PairedCounts(1000, 900, 15, 4),
+        Verdict.TOO_FEW_EXAMPLES,
+        "no number tells so small a difference from the limit",
+        id="at the limit but for the last digit, below",
+    ),
+    pytest.param(
+        Limit(ACCURACY, 0.01 - 1e-17),  # the number below 0.01
+        PairedCounts(1000, 900, 15, 5),
+        Verdict.TOO_FEW_EXAMPLES,
+        "no number tells so small a difference from the limit",
+        id="at the limit but for the last digit, above",
+    ),
+    pytest.param(
+        Limit(Metric(MetricKind.RECALL), 0.01),
+        paired_classes(
+            MetricKind.RECALL,
+            np.arange(600) % 2,
+            np.arange(600) % 2,
+            np.where(np.arange(600) < 6, 1 - np.arange(600) % 2, np.arange(600) % 2),
+        ),
+        Verdict.TOO_FEW_EXAMPLES,
+        "no number tells so small a difference from the limit",
+        id="recall exactly at the limit",
+    ),
+    pytest.param(
         Limit(ACCURACY, 0.0),
         PairedCounts(1000, 900, 0, 0),
         Verdict.TOO_FEW_EXAMPLES,
