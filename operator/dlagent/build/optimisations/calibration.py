@@ -101,10 +101,10 @@ def _calibrator(prepared: Path, operators: list[str], method: CalibrationMethod)
 
 
 def _collector(calibrator: Any, extremes: TensorsData) -> HistogramCollector:
-    """A collector that has seen each tensor's extremes.
+    """A collector whose bins go from each tensor's least to its largest value, still empty.
 
-    It takes the width of its bins from what it sees first. If that is small, what comes later
-    makes millions of them.
+    By itself it takes the width of bins from what it sees first. If that is small, what comes
+    later makes millions of them.
     """
     collector = HistogramCollector(
         method=calibrator.method,
@@ -117,6 +117,8 @@ def _collector(calibrator: Any, extremes: TensorsData) -> HistogramCollector:
     collector.collect(
         {name: np.concatenate(np.atleast_1d(*v.range_value)) for name, v in extremes.items()}
     )
+    for counts, *_ in collector.histogram_dict.values():
+        counts[:] = 0
     return collector
 
 

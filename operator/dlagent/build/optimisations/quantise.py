@@ -92,11 +92,8 @@ def prepare(model: ModelProto, folder: Path) -> Path:
     except Exception:  # noqa: BLE001 - it is a plain Exception where shapes are computed
         quant_pre_process(model, target, skip_symbolic_shape=True)
     prepared = onnx.load(target)
-    seen: set[str] = set()
     for at, node in enumerate(prepared.graph.node):
-        if not node.name or node.name in seen:
-            node.name = f"{node.op_type}#{at}"
-        seen.add(node.name)
+        node.name = node.name or f"{node.op_type}#{at}"
     onnx.save(prepared, target)
     return target
 
