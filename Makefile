@@ -54,11 +54,13 @@ lint: environment generated ## style, types, import rules, generated files
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
 
-generate: environment ## CRD, its copy in the chart, and docs/reference, from the API types
+generate: environment ## CRD, its copy in the chart, and docs/reference, from the types
 	@$(BIN)/python -m dlagent.api.generate
+	@$(BIN)/python -m dlagent.report.generate
 
 generated: environment
 	@$(BIN)/python -m dlagent.api.generate --check
+	@$(BIN)/python -m dlagent.report.generate --check
 
 bench: environment ## one benchmark: make bench NAME=first_answer
 	@test -n "$(NAME)" || { echo "error: which one? make bench NAME=first_answer" >&2; exit 2; }

@@ -17,6 +17,7 @@ from dlagent.build.pipeline import Places
 from dlagent.build.pipeline import build as run_build
 from dlagent.build.progress import STAGES, Progress
 from dlagent.cli.errors import CliError
+from dlagent.cli.report import read_report
 from dlagent.domain.artifact.layout import MANIFEST
 from dlagent.domain.artifact.request import BuildRequest, Target, build_request
 from dlagent.domain.artifact.summary import Outcome, Summary
@@ -33,6 +34,10 @@ def build(
     agent: Annotated[
         Path | None,
         typer.Option("--file", "-f", help="A DLAgent in YAML: its inputs, perceive, act."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A report.json: build again what it tells of, from the same source."),
     ] = None,
     source_root: Annotated[
         Path | None,
@@ -55,13 +60,14 @@ def build(
       dlagent build -f agent.yaml --source net.pt2 --out model_repo
 
       dlagent build -f agent.yaml --source-root volumes --out model_repo
+
+      dlagent build --report model_repo/report.json --source net.pt2 --out again
     """
-    request = _request(
-        source,
-        agent,
-        Target(triton_version=triton_version, accelerator=accelerator),
-        max_source_bytes,
-    )
+    if report is not None:
+        request = _again(report, source, agent)
+    else:
+        target = Target(triton_version=triton_version, accelerator=accelerator)
+        request = _request(source, agent, target, max_source_bytes)
     if source is None and source_root is None:
         raise CliError(f"--source or --source-root must say where {request.source_uri} is")
     with tempfile.TemporaryDirectory(prefix="dlagent-build-") as room:
@@ -93,6 +99,21 @@ def _request(
     if source is None:
         return request
     return request.model_copy(update={"source_uri": FILE_SCHEME + str(source.resolve())})
+
+
+def _again(report: Path, source: Path | None, agent: Path | None) -> BuildRequest:
+    """The request of a report, for the very source that it was built from."""
+    if agent is not None:
+        raise CliError("give either --report or -f: a report knows its inputs, perceive and act")
+    found = read_report(report)
+    try:
+        request = BuildRequest.model_validate(found.request)
+    except ValidationError as error:
+        raise CliError(f"{report}: request: {error.errors()[0]['msg']}") from error
+    update = {"source_sha256": found.source.sha256}
+    if source is not None:
+        update["source_uri"] = FILE_SCHEME + str(source.resolve())
+    return request.model_copy(update=update)
 
 
 def _spec(agent: Path) -> DLAgentSpec:

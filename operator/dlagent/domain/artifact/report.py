@@ -168,7 +168,7 @@ class Report(ApiModel):
     key: str
     """The artifact's name in the store: SHA-256 of all that decides its content."""
     source: SourceReport
-    """The model as the user has it."""
+    """What the artifact is made from."""
     request: dict[str, Any]
     """What was asked for, as `dlagent build --report` takes it to do it again."""
     chosen: str
