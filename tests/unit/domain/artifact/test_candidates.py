@@ -4,14 +4,19 @@ import pytest
 
 from dlagent.api.status import CandidateStatus
 from dlagent.domain.artifact.candidates import candidates_status, with_report
+from dlagent.domain.artifact.comparison import lower_is_better
 from dlagent.domain.artifact.report import CandidateReport, Report, Verdict
 from dlagent.domain.artifact.summary import MESSAGE_BYTES, Outcome, Summary, parse_summary
 from tests.unit.domain.artifact.test_summary import summary
 from tests.unit.report import examples
 
 
+def told_of(report: Report) -> list[CandidateStatus]:
+    return candidates_status(report.candidates, lower_is_better(report))
+
+
 def named(report: Report) -> list[str]:
-    return [each.name for each in candidates_status(report)]
+    return [each.name for each in told_of(report)]
 
 
 def test_of_each_verdict_one_is_told() -> None:
@@ -92,14 +97,14 @@ def test_the_slow_source_is_told_among_many_that_are_faster() -> None:
     ],
 )
 def test_what_is_told_of_one(report: Report, name: str, expected: CandidateStatus) -> None:
-    assert [expected] == [each for each in candidates_status(report) if each.name == name]
+    assert [expected] == [each for each in told_of(report) if each.name == name]
 
 
 def test_long_names_and_reasons_keep_to_the_bounds_of_the_status() -> None:
     made = examples.report()
     long = CandidateReport(name="n" * 500, verdict=Verdict.FAILED, reason="r" * 5000)
 
-    told = candidates_status(made.model_copy(update={"candidates": [long]}))
+    told = told_of(made.model_copy(update={"candidates": [long]}))
 
     assert (63, 120) == (len(told[0].name), len(told[0].reason or ""))
 

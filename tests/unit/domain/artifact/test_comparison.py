@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from dlagent.domain.artifact.comparison import (
     compared_batch,
     drop_of,
+    lower_is_better,
     named,
     pareto_front,
     ranked,
@@ -37,7 +38,7 @@ def timed_at(*batches: int) -> Report:
     ],
 )
 def test_the_batch_that_is_compared_at(made: Report, expected: int | None) -> None:
-    assert expected == compared_batch(made)
+    assert expected == compared_batch(made.candidates)
 
 
 def test_speed_is_the_sources_time_over_the_chosens() -> None:
@@ -67,7 +68,7 @@ def test_the_chosen_is_first_then_they_go_by_speed() -> None:
         "prune-30",
         "int8-dynamic",
         "student",
-    ] == [each.name for each in ranked(examples.report())]
+    ] == [each.name for each in ranked(examples.report().candidates)]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_chosen_is_first_then_they_go_by_speed() -> None:
 def test_what_is_lost(made: Report, name: str, expected: float | None) -> None:
     candidate = named(made, name)
     assert candidate is not None
-    assert pytest.approx(expected) == drop_of(made, candidate)
+    assert pytest.approx(expected) == drop_of(made.candidates, candidate, lower_is_better(made))
 
 
 points = st.lists(st.tuples(st.floats(0.1, 10), st.floats(0, 1)), max_size=20)
