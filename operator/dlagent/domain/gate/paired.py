@@ -134,15 +134,14 @@ class PairedCounts:
         )
         if ratio > -_TIE:
             return None
-        times = float(special.ndtri(level) ** 2 / -ratio)
-        while (
-            times * self.examples < _LARGEST_TRIED and self._times(times).p_value(max_drop) > level
-        ):
-            times *= 1.1
-        return math.ceil(times * self.examples)
+        needed = math.ceil(self.examples * float(special.ndtri(level) ** 2 / -ratio))
+        while needed < _LARGEST_TRIED and self._scaled(needed).p_value(max_drop) > level:
+            needed = math.ceil(needed * 1.1)
+        return needed
 
-    def _times(self, times: float) -> "PairedCounts":
-        examples = math.ceil(times * self.examples)
+    def _scaled(self, examples: int) -> "PairedCounts":
+        """As these, of so many examples; rounded to the side of what was lost."""
+        times = examples / self.examples
         lost, won = math.ceil(times * self.lost), math.floor(times * self.won)
         return PairedCounts(max(examples, lost + won), lost, lost, won)
 

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings
+from hypothesis import example, given, settings
 from scipy import stats  # type: ignore[import-untyped]  # has no types
 
 from dlagent.domain.gate.paired import (
@@ -197,6 +197,7 @@ def test_more_lost_is_worse_and_more_that_do_not_differ_is_better(one: PairedCou
 
 @settings(max_examples=15, deadline=None)
 @given(seen(), st.floats(0.005, 0.1))
+@example(counts(577, 33, 1), 0.0625)
 def test_with_as_many_examples_as_it_asks_for_it_passes(one: PairedCounts, limit: float) -> None:
     needed = one.more_needed(limit, 0.05)
     if one.drop >= limit:
