@@ -18,6 +18,10 @@ from dlagent.api.base import Decimal as Decimal
 from dlagent.api.pods import Affinity, Environment, TopologySpread
 from dlagent.api.pods import PodPlacement as PodPlacement
 from dlagent.api.pods import Resources as Resources
+from dlagent.api.sources import PICKLE_SUFFIXES
+from dlagent.api.sources import Scheme as Scheme
+from dlagent.api.sources import SecretReference as SecretReference
+from dlagent.api.sources import Source as Source
 from dlagent.api.steps import ActStep as ActStep
 from dlagent.api.steps import ArgMax as ArgMax
 from dlagent.api.steps import Cast as Cast
@@ -38,7 +42,6 @@ KIND = "DLAgent"
 PLURAL = "dlagents"
 MAX_NAME_LENGTH = 40  # names of Services, Deployments and labels are made from it
 
-_PICKLES = "pt|pth|bin|pkl|pickle|ckpt"
 _MANUAL = "has(self.scaling) && self.scaling.mode == 'Manual'"
 _DEFAULT_MAX_REPLICAS = 10
 
@@ -48,59 +51,6 @@ class ModelFormat(StrEnum):
     EXPORTED_PROGRAM = "ExportedProgram"
 
 
-class Source(ApiModel):
-    """Where the model lies."""
-
-    uri: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            json_schema_extra=checked(
-                Rule(
-                    "self.startsWith('pvc://')",
-                    "only pvc:// is supported; put the file on a PersistentVolumeClaim of the"
-                    " agent's namespace and write pvc://CLAIM/PATH",
-                ),
-                Rule(
-                    "!self.startsWith('pvc://') ||"
-                    " self.matches('^pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[^/](.*[^/])?$')",
-                    "must be pvc://CLAIM/PATH, such as pvc://models/shoes.onnx",
-                ),
-                Rule(
-                    r"!self.matches('(^|[/\\\\])\\.\\.?([/\\\\]|$)')",
-                    "must not contain . or .. as a folder; write the path from the claim's root",
-                ),
-                Rule(
-                    r"!self.matches('[\\x00-\\x1f\\x7f]')",
-                    "must not contain control characters; rename the file",
-                ),
-                Rule(
-                    rf"!self.lowerAscii().matches('\\.({_PICKLES})$')",
-                    "is a pickle, which can run any code when it is read. Convert it where you"
-                    " trust it: torch.export.save(torch.export.export(model.eval(),"
-                    " (example_input,)), 'model.pt2'), and name model.pt2 here",
-                ),
-            ),
-        ),
-    ]
-    """The model file: pvc://CLAIM/PATH, on a PersistentVolumeClaim of the agent's namespace."""
-    sha256: Annotated[
-        str | None,
-        Field(
-            json_schema_extra=checked(
-                Rule(
-                    "self.matches('^[0-9a-f]{64}$')",
-                    "must be 64 lower-case hexadecimal digits; take what `sha256sum FILE` prints",
-                )
-            ),
-            max_length=64,
-        ),
-    ] = None
-    """SHA-256 of the file. A file that differs is refused. Where it is given, and an artifact for
-    it exists, nothing is built. Absent: the file as it is found by the first build."""
-
-
 class Model(ApiModel):
     """The trained network."""
 
@@ -108,7 +58,7 @@ class Model(ApiModel):
         "json_schema_extra": checked(
             Rule(
                 "has(self.format) || self.source.uri.lowerAscii()"
-                rf".matches('\\.(onnx|pt2|{_PICKLES})$')",
+                rf".matches('\\.(onnx|pt2|{PICKLE_SUFFIXES})$')",
                 "must be set, since the suffix of source.uri is neither .onnx nor .pt2; set format"
                 " to ONNX or ExportedProgram",
                 ".format",

@@ -21,7 +21,7 @@ from dlagent.api.types import ModelFormat
 from dlagent.build import exported_program, runtime
 from dlagent.build.detect import detect
 from dlagent.build.failure import BuildError
-from dlagent.build.fetch import Source, fetch
+from dlagent.build.fetch import Source, fetch, wanted_source
 from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
 from dlagent.build.measure import measure
@@ -30,6 +30,8 @@ from dlagent.build.onnx_source import load_onnx, main_opset
 from dlagent.build.parity import Run, check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
+from dlagent.build.sources.base import Access
+from dlagent.build.sources.cache import Downloads
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import BuildRequest, Simulated, artifact_key, key_inputs
 from dlagent.domain.artifact.summary import (
@@ -45,12 +47,18 @@ _STALE_STAGING_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Places:
-    """Where a build reads and writes: mounted claims, the artifact store, room for copies."""
+    """Where a build reads and writes: mounted claims, the artifact store, room for copies.
+
+    `credentials` holds the files of the source's Secret, `downloads` is the folder of the store
+    that downloads are kept in (None: they are not). `local_files`: whether file:// is a source.
+    """
 
     sources: Path
     store: FolderStore
     scratch: Path
-    local_files: bool = False  # whether file:// is a source
+    credentials: Path = Path("/credentials")
+    downloads: Path | None = None
+    local_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
     try:
         progress.begin("fetch", f"reading {request.source_uri}")
         places.store.sweep_staging(time.time(), _STALE_STAGING_SECONDS)
-        source = fetch(request, places.sources, places.scratch, places.local_files)
+        source = _fetch(request, places)
         key = artifact_key(request, source.sha256)
         known = _known(places.store, key)
         if known is not None:
@@ -96,6 +104,17 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
     except Exception as error:  # noqa: BLE001  # the process boundary: it must be reported
         text = f"{type(error).__name__}: {runtime.first_line(error)}; this is a fault of DLAgent"
         return _failure(progress, FailureReason.INTERNAL, text, source)
+
+
+def _fetch(request: BuildRequest, places: Places) -> Source:
+    access = Access(
+        places.sources, places.credentials, tuple(request.allowed_hosts), places.local_files
+    )
+    cache = None
+    if places.downloads is not None and request.download_cache_bytes:
+        cache = Downloads(places.downloads, request.download_cache_bytes)
+        cache.sweep(time.time())
+    return fetch(wanted_source(request), access, places.scratch, cache)
 
 
 def _known(store: FolderStore, key: str) -> Manifest | None:

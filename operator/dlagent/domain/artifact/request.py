@@ -9,6 +9,7 @@ key, and nothing else is.
 import decimal
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -64,12 +65,23 @@ class BuildRequest(ApiModel):
     act: list[ActStep] = Field(default_factory=list)
     target: Target
     max_source_bytes: int
+    allowed_hosts: list[str] = Field(default_factory=list)
+    download_cache_bytes: int = 0
 
 
 def build_request(
-    spec: DLAgentSpec, source_sha256: str | None, target: Target, max_source_bytes: int
+    spec: DLAgentSpec,
+    source_sha256: str | None,
+    target: Target,
+    max_source_bytes: int,
+    allowed_hosts: Sequence[str] = (),
+    download_cache_bytes: int = 0,
 ) -> BuildRequest:
-    """The request for a spec; `source_sha256` is the digest to insist on, if one is known."""
+    """The request for a spec; `source_sha256` is the digest to insist on, if one is known.
+
+    `allowed_hosts` are patterns of hosts whose addresses may be private; `download_cache_bytes`
+    is how much of the store may hold downloads, 0 for none.
+    """
     model = spec.model
     return BuildRequest(
         source_uri=model.source.uri,
@@ -81,6 +93,8 @@ def build_request(
         act=list(spec.act or []),
         target=target,
         max_source_bytes=max_source_bytes,
+        allowed_hosts=list(allowed_hosts),
+        download_cache_bytes=download_cache_bytes,
     )
 
 
