@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from dlagent.api.types import ModelFormat
+from dlagent.build.archive import open_archive
 from dlagent.build.failure import BuildError
 from dlagent.domain.artifact.request import BuildRequest, effective_format
 from dlagent.domain.artifact.summary import FailureReason
@@ -26,7 +27,7 @@ def detect(request: BuildRequest, path: Path) -> ModelFormat:
     Raises:
         BuildError: PickleRefused, InvalidModel.
     """
-    if is_pickle(path):
+    if is_pickle(path, request.max_source_bytes):
         raise _pickle("it is a Python pickle, and loading one runs any code that is in it")
     format_ = effective_format(request)
     if format_ is None:
@@ -53,8 +54,12 @@ def detect(request: BuildRequest, path: Path) -> ModelFormat:
     return format_
 
 
-def is_pickle(path: Path) -> bool:
-    """A bare pickle, or an archive of torch.save or torch.jit.save, which holds one."""
+def is_pickle(path: Path, max_bytes: int) -> bool:
+    """A bare pickle, or an archive of torch.save or torch.jit.save, which holds one.
+
+    Raises:
+        BuildError: InvalidModel: an archive that would unpack to more than `max_bytes`.
+    """
     if _starts_with(path, _PICKLE_MAGIC):
         with path.open("rb") as file:
             head = file.read(2)
@@ -62,7 +67,7 @@ def is_pickle(path: Path) -> bool:
     if not _starts_with(path, _ZIP_MAGIC):
         return False
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, max_bytes) as archive:
             entries = archive.infolist()
             if not begins_whole(entries):
                 return False

@@ -21,7 +21,7 @@ from dlagent.api.types import ModelFormat
 from dlagent.build import exported_program, runtime
 from dlagent.build.detect import detect
 from dlagent.build.failure import BuildError
-from dlagent.build.fetch import Source, fetch, wanted_source
+from dlagent.build.fetch import Source, fetch_model
 from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
 from dlagent.build.measure import measure
@@ -114,7 +114,7 @@ def _fetch(request: BuildRequest, places: Places) -> Source:
     if places.downloads is not None and request.download_cache_bytes:
         cache = Downloads(places.downloads, request.download_cache_bytes)
         cache.sweep(time.time())
-    return fetch(wanted_source(request), access, places.scratch, cache)
+    return fetch_model(request, access, places.scratch, cache)
 
 
 def _known(store: FolderStore, key: str) -> Manifest | None:
@@ -134,7 +134,8 @@ def _make(
 ) -> Manifest:
     loaded = _load(request, source, progress)
     network = loaded.network
-    progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
+    whole = f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
+    progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps{whole}")
     fused = fuse(network, request)
     data = fused.model.SerializeToString(deterministic=True)
     session = runtime.Session(data)
@@ -155,7 +156,10 @@ def _make(
         versions=loaded.versions,
         simulated=simulated,
     )
-    return publish(store, built, _report(request, source, built, progress, parity))
+    report = _report(request, source, built, progress, parity)
+    if network.whole_because is not None:
+        report["notBatchedBecause"] = network.whole_because
+    return publish(store, built, report)
 
 
 def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
@@ -163,11 +167,11 @@ def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
     progress.begin("load", "checking the model")
     format_ = detect(request, source.path)
     if format_ == ModelFormat.ONNX:
-        model = load_onnx(source.path, request.target.triton_version)
+        model = load_onnx(source, request.target.triton_version)
         network = inspect(model)
         progress.begin("export", f"ONNX already, opset {main_opset(model)}")
         return _Loaded(network, _as_run(network), versions)
-    program = exported_program.load_program(source.path)
+    program = exported_program.load_program(source.path, request.max_source_bytes)
     progress.begin("export", "exporting to ONNX")
     network = inspect(exported_program.export(program, request))
     versions["torch"] = exported_program.torch_version()

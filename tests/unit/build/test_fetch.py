@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlagent.build.failure import BuildError
-from dlagent.build.fetch import fetch
+from dlagent.build.fetch import fetch_file
 from dlagent.build.sources.base import Access, Wanted
 from dlagent.domain.artifact.summary import FailureReason
 
@@ -39,10 +39,11 @@ def wanted(uri: str, sha256: str | None = None, limit: int = 10**6) -> Wanted:
 
 def run(sources: Path, asked: Wanted, local_files: bool = False) -> str:
     access = Access(sources, sources.parent / "credentials", local_files=local_files)
-    source = fetch(asked, access, sources.parent / "scratch")
-    assert CONTENT == source.path.read_bytes()
-    assert len(CONTENT) == source.size_bytes
-    return source.sha256
+    copy = sources.parent / "scratch/source"
+    copied = fetch_file(asked, access, copy)
+    assert CONTENT == copy.read_bytes()
+    assert len(CONTENT) == copied.size_bytes
+    return copied.sha256
 
 
 @pytest.mark.parametrize(
