@@ -16,6 +16,7 @@ from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
 from harness import Json, Kubectl, KubectlError, eventually, merged
 
 CRD = Path(__file__).parents[2] / "crds/dlagents.yaml"
+IMAGE: list[Json] = [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}]
 SMALLEST: Json = {
     "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
     "slo": {"latency": {"thresholdMilliseconds": 50}},
@@ -27,8 +28,9 @@ FULL: Json = {
             "sha256": "9f" * 32,
             "secretRef": {"name": "model-store"},
         },
-        "format": "ExportedProgram",
-        "inputs": [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}],
+        "format": "SafeTensors",
+        "factory": "shoes.net:build",
+        "inputs": IMAGE,
         "outputs": [{"name": "logits", "dataType": "FP32", "shape": [-1]}],
     },
     "perceive": [
@@ -220,14 +222,38 @@ BAD: list[tuple[str, Json, str]] = [
     (
         "a suffix that says no format",
         source(uri="pvc://models/shoes"),
-        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is neither"
-        " .onnx nor .pt2; set format to ONNX or ExportedProgram",
+        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is none of"
+        " .onnx, .pt2, .safetensors; set format to ONNX, ExportedProgram or SafeTensors",
+    ),
+    (
+        "weights without a network",
+        source(uri="pvc://models/shoes.safetensors"),
+        "spec.model.factory: Invalid value: must be set with SafeTensors, which hold weights and no"
+        " network; name a callable of the build's image that makes the network, such as"
+        " shoes.net:build",
+    ),
+    (
+        "a factory for a whole model",
+        {"model": {"factory": "shoes.net:build", "inputs": IMAGE}},
+        "spec.model.factory: Invalid value: only counts with SafeTensors; remove it, or set"
+        " format: SafeTensors",
+    ),
+    (
+        "a factory without inputs",
+        {"model": {"format": "SafeTensors", "factory": "shoes.net:build"}},
+        "spec.model.inputs: Invalid value: must be set with factory, since the network is traced"
+        " with inputs of these shapes",
+    ),
+    (
+        "a factory that is no callable's name",
+        {"model": {"format": "SafeTensors", "factory": "shoes.net", "inputs": IMAGE}},
+        'spec.model.factory: Invalid value: "shoes.net"',
     ),
     (
         "a format nobody reads",
         {"model": {"format": "TFLite"}},
         'spec.model.format: Unsupported value: "TFLite": supported values: "ONNX",'
-        ' "ExportedProgram"',
+        ' "ExportedProgram", "SafeTensors"',
     ),
     (
         "an unknown element type",

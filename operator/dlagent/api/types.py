@@ -8,7 +8,7 @@ Python names are snake_case, JSON names lowerCamelCase (by alias).
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -42,6 +42,13 @@ KIND = "DLAgent"
 PLURAL = "dlagents"
 MAX_NAME_LENGTH = 40  # names of Services, Deployments and labels are made from it
 
+_CALLABLE: dict[str, Any] = {
+    "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$",
+}
+_SAFE_TENSORS = (
+    "(has(self.format) ? self.format == 'SafeTensors'"
+    " : self.source.uri.lowerAscii().endsWith('.safetensors'))"
+)
 _MANUAL = "has(self.scaling) && self.scaling.mode == 'Manual'"
 _DEFAULT_MAX_REPLICAS = 10
 
@@ -49,6 +56,7 @@ _DEFAULT_MAX_REPLICAS = 10
 class ModelFormat(StrEnum):
     ONNX = "ONNX"
     EXPORTED_PROGRAM = "ExportedProgram"
+    SAFE_TENSORS = "SafeTensors"
 
 
 class Model(ApiModel):
@@ -58,18 +66,38 @@ class Model(ApiModel):
         "json_schema_extra": checked(
             Rule(
                 "has(self.format) || self.source.uri.lowerAscii()"
-                rf".matches('\\.(onnx|pt2|{PICKLE_SUFFIXES})$')",
-                "must be set, since the suffix of source.uri is neither .onnx nor .pt2; set format"
-                " to ONNX or ExportedProgram",
+                rf".matches('\\.(onnx|pt2|safetensors|{PICKLE_SUFFIXES})$')",
+                "must be set, since the suffix of source.uri is none of .onnx, .pt2, .safetensors;"
+                " set format to ONNX, ExportedProgram or SafeTensors",
                 ".format",
-            )
+            ),
+            Rule(
+                f"has(self.factory) || !({_SAFE_TENSORS})",
+                "must be set with SafeTensors, which hold weights and no network; name a callable"
+                " of the build's image that makes the network, such as shoes.net:build",
+                ".factory",
+            ),
+            Rule(
+                f"!has(self.factory) || {_SAFE_TENSORS}",
+                "only counts with SafeTensors; remove it, or set format: SafeTensors",
+                ".factory",
+            ),
+            Rule(
+                "!has(self.factory) || has(self.inputs)",
+                "must be set with factory, since the network is traced with inputs of these shapes",
+                ".inputs",
+            ),
         )
     }
 
     source: Source
     """Where the model lies."""
     format: ModelFormat | None = None
-    """How the file is read. Absent: by its suffix, .onnx or .pt2."""
+    """How the file is read. Absent: by its suffix, .onnx, .pt2 or .safetensors."""
+    factory: Annotated[str, Field(max_length=256, json_schema_extra=_CALLABLE)] | None = None
+    """With SafeTensors only: module:callable in the build's image, such as shoes.net:build. Called
+    without arguments it gives the torch.nn.Module that the weights belong to. It must be trusted
+    as the image is: it runs in the build."""
     inputs: Tensors | None = None
     """What a request carries, before perceive. Absent: the model's own inputs."""
     outputs: Tensors | None = None

@@ -18,7 +18,7 @@ from dlagent.adapters.store import (
     is_out_of_space,
 )
 from dlagent.api.types import ModelFormat
-from dlagent.build import exported_program, runtime
+from dlagent.build import exported_program, runtime, weights
 from dlagent.build.detect import detect
 from dlagent.build.failure import BuildError
 from dlagent.build.fetch import Source, fetch_model
@@ -171,7 +171,10 @@ def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
         network = inspect(model)
         progress.begin("export", f"ONNX already, opset {main_opset(model)}")
         return _Loaded(network, _as_run(network), versions)
-    program = exported_program.load_program(source.path, request.max_source_bytes)
+    if format_ == ModelFormat.SAFE_TENSORS:
+        program = weights.load_program(source.path, request)
+    else:
+        program = exported_program.load_program(source.path, request.max_source_bytes)
     progress.begin("export", "exporting to ONNX")
     network = inspect(exported_program.export(program, request))
     versions["torch"] = exported_program.torch_version()

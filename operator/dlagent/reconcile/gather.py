@@ -76,6 +76,7 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
         builder.max_source_bytes,
         builder.allowed_hosts,
         builder.download_cache_bytes,
+        spec.build.image or builder.image,
     )
     try:
         build = build_id(request, observe.annotation(obj, names.RETRY_ANNOTATION))

@@ -19,7 +19,21 @@ from dlagent.api.types import ActStep, ApiModel, DLAgentSpec, ModelFormat, Perce
 # Raised only when the same inputs would give an artifact of another kind.
 RECIPE_VERSION = 1
 
-_FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
+_FORMAT_OF_SUFFIX = {
+    ".onnx": ModelFormat.ONNX,
+    ".pt2": ModelFormat.EXPORTED_PROGRAM,
+    ".safetensors": ModelFormat.SAFE_TENSORS,
+}
+
+
+class Factory(ApiModel):
+    """What makes the network that weights belong to: module:callable in an image.
+
+    What the callable does is known by the image's name alone: another image is another network.
+    """
+
+    callable: str
+    image: str | None = None
 
 
 class Simulated(ApiModel):
@@ -59,6 +73,7 @@ class BuildRequest(ApiModel):
     source_uri: str
     source_sha256: str | None = None
     format: ModelFormat | None = None
+    factory: Factory | None = None
     inputs: list[Tensor] | None = None
     outputs: list[Tensor] | None = None
     perceive: list[PerceiveStep] = Field(default_factory=list)
@@ -76,17 +91,19 @@ def build_request(
     max_source_bytes: int,
     allowed_hosts: Sequence[str] = (),
     download_cache_bytes: int = 0,
+    image: str | None = None,
 ) -> BuildRequest:
     """The request for a spec; `source_sha256` is the digest to insist on, if one is known.
 
     `allowed_hosts` are patterns of hosts whose addresses may be private; `download_cache_bytes`
-    is how much of the store may hold downloads, 0 for none.
+    is how much of the store may hold downloads, 0 for none; `image` is that of the build.
     """
     model = spec.model
     return BuildRequest(
         source_uri=model.source.uri,
         source_sha256=source_sha256,
         format=model.format,
+        factory=Factory(callable=model.factory, image=image) if model.factory else None,
         inputs=model.inputs,
         outputs=model.outputs,
         perceive=list(spec.perceive or []),
@@ -108,7 +125,7 @@ def effective_format(request: BuildRequest) -> ModelFormat | None:
 
 def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
     """What decides an artifact's content, as plain JSON; kept in the manifest to explain a key."""
-    return {
+    inputs: dict[str, Any] = {
         "recipeVersion": RECIPE_VERSION,
         "sourceSha256": source_sha256,
         "format": effective_format(request),
@@ -118,6 +135,9 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "act": [_canonical_step(step) for step in request.act],
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
+    if request.factory is not None:
+        inputs["factory"] = request.factory.model_dump(mode="json", by_alias=True)
+    return inputs
 
 
 def artifact_key(request: BuildRequest, source_sha256: str) -> str:
