@@ -130,8 +130,10 @@ def _length(tensor: TensorProto, folder: Path) -> int:
         found = (folder / info.location).lstat()
     except OSError as error:
         raise _invalid(f"the file {info.location[:80]!r} of its weights is missing") from error
-    offset = info.offset or 0
-    length: int = info.length if info.length is not None else found.st_size - offset
+    # Its types are those of its __init__, which sets what it reads later.
+    given: dict[str, int | None] = vars(info)
+    offset = given["offset"] or 0
+    length = given["length"] if given["length"] is not None else found.st_size - offset
     if not stat.S_ISREG(found.st_mode) or length < 0 or offset + length > found.st_size:
         raise _invalid(
             f"the weight {tensor.name[:80]} goes beyond the end of {info.location}; upload both"

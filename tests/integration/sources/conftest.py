@@ -66,6 +66,8 @@ def web(certificates: Certificates) -> Iterator[WebServer]:
             else:
                 answer(self)
 
+        do_HEAD = do_GET  # noqa: N815  # what http.server calls
+
         def log_message(self, format: str, *args: Any) -> None:
             pass
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dlagent.build.failure import BuildError
-from dlagent.build.sources import https
+from dlagent.build.sources import guard
 from dlagent.build.sources.base import CHUNK_BYTES
 from dlagent.build.sources.download import RETRIES
 
@@ -164,7 +164,7 @@ def test_a_server_that_has_no_time_is_asked_again(web: Any, room: Any, status: i
 def test_a_server_that_hangs_is_asked_again(
     web: Any, room: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(https, "TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(guard, "TIMEOUT_SECONDS", 0.2)
     web.answers["/net.onnx"] = in_turn(
         cut_after(2 * CHUNK_BYTES, pause=lambda: time.sleep(1)), whole
     )

@@ -20,6 +20,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.connection import create_connection
 
 MOST_REDIRECTS = 5
+TIMEOUT_SECONDS = 30  # to connect, and between two pieces of an answer
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -115,6 +116,12 @@ class _GuardedAdapter(HTTPAdapter):
     def __init__(self, allowed_hosts: tuple[str, ...]) -> None:
         self._allowed_hosts = allowed_hosts
         super().__init__()
+
+    def send(
+        self, request: requests.PreparedRequest, *arguments: Any, **keywords: Any
+    ) -> requests.Response:
+        keywords["timeout"] = TIMEOUT_SECONDS  # oras gives none
+        return super().send(request, *arguments, **keywords)
 
     def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
         super().init_poolmanager(*arguments, **keywords)

@@ -1,29 +1,14 @@
 """https://HOST/PATH, with redirects, by `requests`."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
-from dlagent.build.sources.base import (
-    CHUNK_BYTES,
-    Access,
-    Interrupted,
-    Stream,
-    Wanted,
-    invalid,
-    not_allowed,
-    unavailable,
-)
+from dlagent.build.sources.answers import check_status, refusal, stream_of
+from dlagent.build.sources.base import Access, Interrupted, Stream, Wanted, unavailable
 from dlagent.build.sources.credentials import basic_auth, bearer_token
-from dlagent.build.sources.guard import MOST_REDIRECTS, PrivateAddressError, guarded_session
-
-TIMEOUT_SECONDS = 30  # to connect, and between two pieces of an answer
-_TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+from dlagent.build.sources.guard import PrivateAddressError, guarded_session
 
 
 class HttpsFile:
@@ -47,13 +32,11 @@ class HttpsFile:
         with self._get(headers) as response:
             self._check(response)
             self._validator = _validator(response)
-            yield _stream(response, self._wanted, offset)
+            yield stream_of(response, self._wanted, offset)
 
     def _get(self, headers: dict[str, str]) -> requests.Response:
         try:
-            return self._session.get(
-                self._wanted.uri, headers=headers, stream=True, timeout=TIMEOUT_SECONDS
-            )
+            return self._session.get(self._wanted.uri, headers=headers, stream=True)
         except (PrivateAddressError, requests.RequestException) as error:
             raise refusal(self._wanted, error) from error
 
@@ -71,85 +54,9 @@ class HttpsFile:
             )
 
 
-def check_status(wanted: Wanted, response: requests.Response) -> None:
-    """Raises Interrupted or BuildError where an answer is not the file or a part of it."""
-    status = response.status_code
-    if status in (requests.codes.ok, requests.codes.partial_content):
-        return
-    said = f"is answered with {status} {response.reason} by {urlsplit(response.url).hostname}"
-    if status in _TRANSIENT_STATUS:
-        raise Interrupted(f"the server answers {status} {response.reason}")
-    if status in (requests.codes.unauthorized, requests.codes.forbidden):
-        raise not_allowed(wanted, said)
-    raise unavailable(wanted, said)
-
-
-def refusal(wanted: Wanted, error: Exception) -> Exception:
-    """What a request that got no answer means for the source."""
-    match error:
-        case PrivateAddressError():
-            return invalid(
-                wanted,
-                f"{error}; builds may reach private addresses only of hosts that"
-                " builder.allowedHosts in the operator's settings names",
-            )
-        case requests.TooManyRedirects():
-            return unavailable(
-                wanted,
-                f"is redirected more than {MOST_REDIRECTS} times",
-                f"write where it ends in {wanted.field}.uri",
-            )
-        case requests.exceptions.InvalidSchema():
-            return unavailable(
-                wanted,
-                "is redirected to an address that does not begin with https://",
-                f"name a server that stays with https in {wanted.field}.uri",
-            )
-        case requests.exceptions.SSLError():
-            return unavailable(
-                wanted,
-                f"has a certificate that is not trusted ({_innermost(error)})",
-                "put the certificate of its authority into the Secret, and its path into"
-                " SSL_CERT_FILE there",
-            )
-        case requests.exceptions.InvalidURL() | requests.exceptions.MissingSchema():
-            return invalid(wanted, "it, or what it redirects to, is not a URL")
-        case _:
-            return Interrupted(_innermost(error))
-
-
 def _validator(response: requests.Response) -> str | None:
     """What names this very content: a strong ETag, else the time of the last change."""
     etag: str | None = response.headers.get("ETag")
     if etag is not None and not etag.startswith("W/"):
         return etag
     return response.headers.get("Last-Modified")
-
-
-def _stream(response: requests.Response, wanted: Wanted, offset: int) -> Stream:
-    length = response.headers.get("Content-Length")
-    if response.status_code == requests.codes.partial_content:
-        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if found is None or int(found[1]) != offset:
-            raise unavailable(
-                wanted,
-                "is sent in another part than was asked for",
-                "name a server that keeps to HTTP's Range, or that has none",
-            )
-        size = None if found[2] == "*" else int(found[2])
-        return Stream(offset, size, _chunks(response))
-    return Stream(0, int(length) if length and length.isdigit() else None, _chunks(response))
-
-
-def _chunks(response: requests.Response) -> Iterator[bytes]:
-    try:
-        yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Interrupted(f"the connection broke: {_innermost(error)}") from error
-
-
-def _innermost(error: BaseException) -> str:
-    """The cause that urllib3 and requests wrap, in one line."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

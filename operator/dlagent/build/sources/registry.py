@@ -13,6 +13,10 @@ _MODULES = {
     Scheme.PVC: ("pvc", "FolderFile"),
     Scheme.HTTPS: ("https", "HttpsFile"),
     Scheme.S3: ("s3", "s3_file"),
+    Scheme.GS: ("gs", "gs_file"),
+    Scheme.AZ: ("az", "az_file"),
+    Scheme.HF: ("hf", "HubFile"),
+    Scheme.OCI: ("oci", "ArtifactFile"),
 }
 _LOCAL = "file"
 # Schemes whose files lie in folders, so that a file can name another one beside it.

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from dlagent.api.types import Scheme
 from dlagent.build.sources import registry
 from dlagent.build.sources.base import Access, Wanted
+
+
+def test_every_scheme_of_the_schema_has_a_module() -> None:
+    assert set(Scheme) == set(registry._MODULES)
 
 
 @pytest.mark.parametrize(
