@@ -19,7 +19,7 @@ from dlagent.domain.artifact.summary import Outcome
 from dlagent.domain.search.halving import EFFORTS
 from examples.fashion_mnist.data import digest_of
 
-_LARGEST_BYTES = 2 * 1024**3
+LARGEST_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def request_of(subject: Subject, minutes: int, epochs: int) -> BuildRequest:
         }
     )
     return build_request(
-        spec, None, Target(triton_version="24.10", accelerator="cpu"), _LARGEST_BYTES
+        spec, None, Target(triton_version="24.10", accelerator="cpu"), LARGEST_BYTES
     )
 
 

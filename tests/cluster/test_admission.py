@@ -16,15 +16,21 @@ from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
 from harness import Json, Kubectl, KubectlError, eventually, merged
 
 CRD = Path(__file__).parents[2] / "crds/dlagents.yaml"
+IMAGE: list[Json] = [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}]
 SMALLEST: Json = {
     "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
     "slo": {"latency": {"thresholdMilliseconds": 50}},
 }
 FULL: Json = {
     "model": {
-        "source": {"uri": "pvc://models/shoes/v3.bytes", "sha256": "9f" * 32},
-        "format": "ExportedProgram",
-        "inputs": [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}],
+        "source": {
+            "uri": "s3://models/shoes/v3.bytes",
+            "sha256": "9f" * 32,
+            "secretRef": {"name": "model-store"},
+        },
+        "format": "SafeTensors",
+        "factory": "shoes.net:build",
+        "inputs": IMAGE,
         "outputs": [{"name": "logits", "dataType": "FP32", "shape": [-1]}],
     },
     "perceive": [
@@ -128,11 +134,67 @@ def latency(**fields: Any) -> Json:
 # What is wrong, the change that makes it so, and what kubectl prints of it.
 BAD: list[tuple[str, Json, str]] = [
     (
-        "a source that is not on a volume",
-        source(uri="s3://models/shoes.onnx"),
-        'spec.model.source.uri: Invalid value: "s3://models/shoes.onnx": only pvc:// is supported;'
-        " put the file on a PersistentVolumeClaim of the agent's namespace and write"
-        " pvc://CLAIM/PATH",
+        "a source of a scheme that nobody reads",
+        source(uri="ftp://models/shoes.onnx"),
+        'spec.model.source.uri: Invalid value: "ftp://models/shoes.onnx": must begin with one of'
+        " pvc://, https://, s3://, gs://, az://, hf://, oci://; for a file on a"
+        " PersistentVolumeClaim of the agent's namespace write pvc://CLAIM/PATH",
+    ),
+    (
+        "a user name in a URL",
+        source(uri="https://me:secret@models.example/shoes.onnx", sha256="9f" * 32),
+        "must be https://HOST/PATH, such as https://models.example/shoes.onnx, without a user name"
+        " or a #fragment; put credentials into a Secret and name it in secretRef",
+    ),
+    (
+        "a bucket without a key",
+        source(uri="s3://models"),
+        "must be s3://BUCKET/KEY, such as s3://models/shoes.onnx",
+    ),
+    (
+        "a bucket of Google's that cannot be one's name",
+        source(uri="gs://Models/shoes.onnx"),
+        "must be gs://BUCKET/OBJECT, such as gs://models/shoes.onnx",
+    ),
+    (
+        "a container of Azure's without a path",
+        source(uri="az://models/"),
+        "must be az://CONTAINER/PATH, such as az://models/shoes.onnx; the Secret in secretRef names"
+        " the account",
+    ),
+    (
+        "a repository without a revision",
+        source(uri="hf://example/shoes/model.onnx", sha256="9f" * 32),
+        "must be hf://ORG/REPO@REVISION/PATH, such as hf://example/shoes@main/model.onnx",
+    ),
+    (
+        "an artifact without a tag",
+        source(uri="oci://registry.example/shoes/model.onnx", sha256="9f" * 32),
+        "must be oci://HOST/REPO:TAG/TITLE or oci://HOST/REPO@sha256:DIGEST/TITLE",
+    ),
+    *(
+        (
+            f"no digest for {uri.partition(':')[0]}",
+            source(uri=uri),
+            "spec.model.source.sha256: Invalid value: must be set where source.uri is https://,"
+            " hf:// or oci://, since what is there can change at any time; take what `sha256sum"
+            " FILE` prints",
+        )
+        for uri in (
+            "https://models.example/shoes.onnx",
+            "hf://example/shoes@main/model.onnx",
+            "oci://registry.example/shoes:v3/model.onnx",
+        )
+    ),
+    (
+        "credentials for a volume",
+        source(secretRef={"name": "store"}),
+        "spec.model.source.secretRef: Invalid value: has no use for a volume; remove it",
+    ),
+    (
+        "a Secret that cannot be one's name",
+        source(uri="s3://models/shoes.onnx", secretRef={"name": "My Secret"}),
+        "spec.model.source.secretRef.name: Invalid value",
     ),
     (
         "a claim without a path",
@@ -149,12 +211,12 @@ BAD: list[tuple[str, Json, str]] = [
         "a path out of the volume",
         source(uri="pvc://models/../other/shoes.onnx"),
         'spec.model.source.uri: Invalid value: "pvc://models/../other/shoes.onnx": must not contain'
-        " . or .. as a folder; write the path from the claim's root",
+        " . or .. as a folder; write the path from the root",
     ),
     (
         "a path out of the volume by backslashes",
         source(uri="pvc://models/a\\..\\shoes.onnx"),
-        "must not contain . or .. as a folder; write the path from the claim's root",
+        "must not contain . or .. as a folder; write the path from the root",
     ),
     (
         "a path with a line break",
@@ -185,14 +247,38 @@ BAD: list[tuple[str, Json, str]] = [
     (
         "a suffix that says no format",
         source(uri="pvc://models/shoes"),
-        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is neither"
-        " .onnx nor .pt2; set format to ONNX or ExportedProgram",
+        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is none of"
+        " .onnx, .pt2, .safetensors; set format to ONNX, ExportedProgram or SafeTensors",
+    ),
+    (
+        "weights without a network",
+        source(uri="pvc://models/shoes.safetensors"),
+        "spec.model.factory: Invalid value: must be set with SafeTensors, which hold weights and no"
+        " network; name a callable of the build's image that makes the network, such as"
+        " shoes.net:build",
+    ),
+    (
+        "a factory for a whole model",
+        {"model": {"factory": "shoes.net:build", "inputs": IMAGE}},
+        "spec.model.factory: Invalid value: only counts with SafeTensors; remove it, or set"
+        " format: SafeTensors",
+    ),
+    (
+        "a factory without inputs",
+        {"model": {"format": "SafeTensors", "factory": "shoes.net:build"}},
+        "spec.model.inputs: Invalid value: must be set with factory, since the network is traced"
+        " with inputs of these shapes",
+    ),
+    (
+        "a factory that is no callable's name",
+        {"model": {"format": "SafeTensors", "factory": "shoes.net", "inputs": IMAGE}},
+        'spec.model.factory: Invalid value: "shoes.net"',
     ),
     (
         "a format nobody reads",
         {"model": {"format": "TFLite"}},
         'spec.model.format: Unsupported value: "TFLite": supported values: "ONNX",'
-        ' "ExportedProgram"',
+        ' "ExportedProgram", "SafeTensors"',
     ),
     (
         "an unknown element type",
@@ -573,6 +659,24 @@ def test_refuses_a_name(kubectl: Kubectl, name: str) -> None:
         pytest.param("full", FULL, id="an agent with every field"),
         pytest.param("labelled", SMALLEST | {"act": LABELLED}, id="as many labels as may be"),
         pytest.param("two-inputs", merged(SMALLEST, TWO_INPUTS), id="steps for each of two inputs"),
+        *(
+            pytest.param(
+                f"source-{number}",
+                merged(SMALLEST, source(uri=uri, sha256="9f" * 32)),
+                id=f"a source at {uri}",
+            )
+            for number, uri in enumerate(
+                (
+                    "https://models.example:8443/shoes v3/net.onnx",
+                    "s3://models.example/shoes/net.onnx",
+                    "gs://models_of-us.example/shoes/net.onnx",
+                    "az://models/shoes/net.onnx",
+                    "hf://example/all-MiniLM-L6.v2@1110a243fdf4706b3f48f1d95db1a4f5529b4d41/a/m.onnx",
+                    "oci://registry.example:5000/models/shoes_2:v3.1-rc/shoes.onnx",
+                    f"oci://registry.example/shoes@sha256:{'9f' * 32}/deep/shoes.onnx",
+                )
+            )
+        ),
     ],
 )
 def test_takes(kubectl: Kubectl, name: str, spec: Json) -> None:

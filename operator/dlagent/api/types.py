@@ -8,7 +8,7 @@ Python names are snake_case, JSON names lowerCamelCase (by alias).
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -24,6 +24,10 @@ from dlagent.api.optimise import Prune as Prune
 from dlagent.api.pods import Affinity, Environment, TopologySpread
 from dlagent.api.pods import PodPlacement as PodPlacement
 from dlagent.api.pods import Resources as Resources
+from dlagent.api.sources import PICKLE_SUFFIXES
+from dlagent.api.sources import Scheme as Scheme
+from dlagent.api.sources import SecretReference as SecretReference
+from dlagent.api.sources import Source as Source
 from dlagent.api.steps import NAME_RULES, ActSteps, PerceiveSteps
 from dlagent.api.steps import ActStep as ActStep
 from dlagent.api.steps import ArgMax as ArgMax
@@ -55,7 +59,13 @@ KIND = "DLAgent"
 PLURAL = "dlagents"
 MAX_NAME_LENGTH = 40  # names of Services, Deployments and labels are made from it
 
-_PICKLES = "pt|pth|bin|pkl|pickle|ckpt"
+_CALLABLE: dict[str, Any] = {
+    "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$",
+}
+_SAFE_TENSORS = (
+    "(has(self.format) ? self.format == 'SafeTensors'"
+    " : self.source.uri.lowerAscii().endsWith('.safetensors'))"
+)
 _MANUAL = "has(self.scaling) && self.scaling.mode == 'Manual'"
 _DEFAULT_MAX_REPLICAS = 10
 
@@ -63,59 +73,7 @@ _DEFAULT_MAX_REPLICAS = 10
 class ModelFormat(StrEnum):
     ONNX = "ONNX"
     EXPORTED_PROGRAM = "ExportedProgram"
-
-
-class Source(ApiModel):
-    """Where the model lies."""
-
-    uri: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            json_schema_extra=checked(
-                Rule(
-                    "self.startsWith('pvc://')",
-                    "only pvc:// is supported; put the file on a PersistentVolumeClaim of the"
-                    " agent's namespace and write pvc://CLAIM/PATH",
-                ),
-                Rule(
-                    "!self.startsWith('pvc://') ||"
-                    " self.matches('^pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[^/](.*[^/])?$')",
-                    "must be pvc://CLAIM/PATH, such as pvc://models/shoes.onnx",
-                ),
-                Rule(
-                    r"!self.matches('(^|[/\\\\])\\.\\.?([/\\\\]|$)')",
-                    "must not contain . or .. as a folder; write the path from the claim's root",
-                ),
-                Rule(
-                    r"!self.matches('[\\x00-\\x1f\\x7f]')",
-                    "must not contain control characters; rename the file",
-                ),
-                Rule(
-                    rf"!self.lowerAscii().matches('\\.({_PICKLES})$')",
-                    "is a pickle, which can run any code when it is read. Convert it where you"
-                    " trust it: torch.export.save(torch.export.export(model.eval(),"
-                    " (example_input,)), 'model.pt2'), and name model.pt2 here",
-                ),
-            ),
-        ),
-    ]
-    """The model file: pvc://CLAIM/PATH, on a PersistentVolumeClaim of the agent's namespace."""
-    sha256: Annotated[
-        str | None,
-        Field(
-            json_schema_extra=checked(
-                Rule(
-                    "self.matches('^[0-9a-f]{64}$')",
-                    "must be 64 lower-case hexadecimal digits; take what `sha256sum FILE` prints",
-                )
-            ),
-            max_length=64,
-        ),
-    ] = None
-    """SHA-256 of the file. A file that differs is refused. Where it is given, and an artifact for
-    it exists, nothing is built. Absent: the file as it is found by the first build."""
+    SAFE_TENSORS = "SafeTensors"
 
 
 class Model(ApiModel):
@@ -131,10 +89,26 @@ class Model(ApiModel):
             ),
             Rule(
                 "has(self.format) || self.source.uri.lowerAscii()"
-                rf".matches('\\.(onnx|pt2|{_PICKLES})$')",
-                "must be set, since the suffix of source.uri is neither .onnx nor .pt2; set format"
-                " to ONNX or ExportedProgram",
+                rf".matches('\\.(onnx|pt2|safetensors|{PICKLE_SUFFIXES})$')",
+                "must be set, since the suffix of source.uri is none of .onnx, .pt2, .safetensors;"
+                " set format to ONNX, ExportedProgram or SafeTensors",
                 ".format",
+            ),
+            Rule(
+                f"has(self.factory) || !({_SAFE_TENSORS})",
+                "must be set with SafeTensors, which hold weights and no network; name a callable"
+                " of the build's image that makes the network, such as shoes.net:build",
+                ".factory",
+            ),
+            Rule(
+                f"!has(self.factory) || {_SAFE_TENSORS}",
+                "only counts with SafeTensors; remove it, or set format: SafeTensors",
+                ".factory",
+            ),
+            Rule(
+                "!has(self.factory) || has(self.inputs)",
+                "must be set with factory, since the network is traced with inputs of these shapes",
+                ".inputs",
             ),
         )
     }
@@ -142,7 +116,11 @@ class Model(ApiModel):
     source: Source
     """Where the model lies."""
     format: ModelFormat | None = None
-    """How the file is read. Absent: by its suffix, .onnx or .pt2."""
+    """How the file is read. Absent: by its suffix, .onnx, .pt2 or .safetensors."""
+    factory: Annotated[str, Field(max_length=256, json_schema_extra=_CALLABLE)] | None = None
+    """With SafeTensors only: module:callable in the build's image, such as shoes.net:build. Called
+    without arguments it gives the torch.nn.Module that the weights belong to. It must be trusted
+    as the image is: it runs in the build."""
     inputs: Tensors | None = None
     """What a request carries, before perceive. Absent: the model's own inputs."""
     outputs: Tensors | None = None

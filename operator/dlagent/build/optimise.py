@@ -11,13 +11,13 @@ from dlagent.build import chain
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.build.failure import BuildError
 from dlagent.build.jury import DataJury, ParityJury
+from dlagent.build.load import Loaded
 from dlagent.build.machine import instruction_set
 from dlagent.build.network import Network, sample
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations import optimisations
 from dlagent.build.parity import Run, as_run
 from dlagent.build.plan import Plan, plan
-from dlagent.build.programs import SourcePrograms
 from dlagent.build.progress import Progress
 from dlagent.build.race import BATCHES
 from dlagent.build.runtime import Array, Session
@@ -43,17 +43,6 @@ class GateFailedError(BuildError):
         super().__init__(FailureReason.GATE_FAILED, message)
         self.candidates = candidates
         self.metric = metric
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The source: as ONNX, as something that answers, and where it and the other files lie."""
-
-    network: Network
-    run: Run
-    program: Path | None  # None where the source is ONNX
-    dataset: Path | None = None
-    student: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,9 +85,8 @@ def optimise(
     facts = _facts(request, loaded, judging.examples)
     folder = scratch / "candidates"
     folder.mkdir()
-    programs = SourcePrograms(request, loaded.program, loaded.student)
     workshop = SourceWorkshop(
-        network, judging.examples, programs, judging.judge, optimisations(), folder
+        network, judging.examples, loaded.programs, judging.judge, optimisations(), folder
     )
     planned = workshop.plan(facts)
     progress.begin("search", f"{len(planned.candidates)} versions to try")
@@ -200,8 +188,8 @@ def _facts(request: BuildRequest, loaded: Loaded, examples: Examples | None) -> 
     labelled = examples is not None and examples.labels(Part.TRAIN, 1) is not None
     return Facts(
         operators=operator_counts(loaded.network.model),
-        trainable=loaded.program is not None,
-        has_student=loaded.student is not None,
+        trainable=loaded.programs.load_source is not None,
+        has_student=loaded.programs.load_student is not None,
         train_examples=examples.count(Part.TRAIN) if examples else 0,
         calibrate_examples=examples.count(Part.CALIBRATE) if examples else 0,
         labelled=labelled,

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from pydantic import ValidationError
 
 from dlagent.adapters.store import (
@@ -17,28 +16,25 @@ from dlagent.adapters.store import (
     FolderStore,
     is_out_of_space,
 )
-from dlagent.api.types import ModelFormat
-from dlagent.build import exported_program, runtime
-from dlagent.build.detect import detect
+from dlagent.build import runtime
 from dlagent.build.failure import BuildError
-from dlagent.build.fetch import Source, fetch
+from dlagent.build.fetch import Source, fetch_file, fetch_model
 from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
+from dlagent.build.load import load
 from dlagent.build.machine import instruction_set
 from dlagent.build.measure import measure
-from dlagent.build.network import inspect
-from dlagent.build.onnx_source import load_onnx, main_opset
-from dlagent.build.optimise import GateFailedError, Loaded, Optimised, optimise
-from dlagent.build.parity import as_run, check_parity
+from dlagent.build.optimise import GateFailedError, Optimised, optimise
+from dlagent.build.parity import check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
+from dlagent.build.sources.base import Access, Wanted
+from dlagent.build.sources.cache import Downloads
 from dlagent.domain.artifact.candidates import with_candidates, with_report
 from dlagent.domain.artifact.layout import REPORT
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
 from dlagent.domain.artifact.request import (
-    DATASET_FIELD,
-    STUDENT_FIELD,
     BuildRequest,
     Simulated,
     artifact_key,
@@ -59,12 +55,18 @@ _STALE_STAGING_SECONDS = 24 * 3600
 
 @dataclass(frozen=True)
 class Places:
-    """Where a build reads and writes: mounted claims, the artifact store, room for copies."""
+    """Where a build reads and writes: mounted claims, the artifact store, room for copies.
+
+    `credentials` holds the files of the source's Secret, `downloads` is the folder of the store
+    that downloads are kept in (None: they are not). `local_files`: whether file:// is a source.
+    """
 
     sources: Path
     store: FolderStore
     scratch: Path
-    local_files: bool = False  # whether file:// is a source
+    credentials: Path = Path("/credentials")
+    downloads: Path | None = None
+    local_files: bool = False
 
 
 def build(
@@ -78,7 +80,8 @@ def build(
     try:
         progress.begin("fetch", f"reading {request.source_uri}")
         places.store.sweep_staging(time.time(), _STALE_STAGING_SECONDS)
-        source = fetch(request, places.sources, places.scratch, places.local_files)
+        access, cache = _access(request, places)
+        source = fetch_model(request, access, places.scratch, cache)
         key = artifact_key(request, source.sha256)
         known = _known(places.store, key)
         if known is not None:
@@ -113,6 +116,18 @@ def build(
     except Exception as error:  # noqa: BLE001  # the process boundary: it must be reported
         text = f"{type(error).__name__}: {runtime.first_line(error)}; this is a fault of DLAgent"
         return _failure(progress, FailureReason.INTERNAL, text, source)
+
+
+def _access(request: BuildRequest, places: Places) -> tuple[Access, Downloads | None]:
+    """How sources are reached, and where downloads are kept."""
+    access = Access(
+        places.sources, places.credentials, tuple(request.allowed_hosts), places.local_files
+    )
+    if places.downloads is None or not request.download_cache_bytes:
+        return access, None
+    cache = Downloads(places.downloads, request.download_cache_bytes)
+    cache.sweep(time.time())
+    return access, cache
 
 
 def _told(
@@ -151,10 +166,13 @@ class _Build:
     def make(self, source: Source, key: str, efforts: Sequence[float]) -> Manifest:
         request, progress = self.request, self.progress
         beside = self._fetch_beside()
-        loaded, versions = self._load(source, beside)
+        loaded = load(request, source, beside, progress)
         optimised = optimise(request, loaded, progress, self.places.scratch, efforts)
         network = optimised.network
-        progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
+        whole = (
+            f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
+        )
+        progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps{whole}")
         fused = fuse(network, request)
         data = fused.model.SerializeToString(deterministic=True)
         session = runtime.Session(data)
@@ -173,7 +191,7 @@ class _Build:
             interface=fused.interface,
             tau=tau,
             self_check=check,
-            versions=versions,
+            versions=loaded.versions,
             simulated=simulated,
         )
         report = _report(request, source, built, optimised, parity, progress)
@@ -181,33 +199,15 @@ class _Build:
 
     def _fetch_beside(self) -> dict[str, Path]:
         """The data set and the student, by the field of the spec that names them."""
+        access, cache = _access(self.request, self.places)
         found = {}
-        for field, file in pinned_files(self.request).items():
+        for number, (field, file) in enumerate(pinned_files(self.request).items()):
             self.progress.begin("fetch", f"reading {file.uri}")
-            scratch = self.places.scratch / field
-            scratch.mkdir()
-            wanted = self.request.model_copy(
-                update={"source_uri": file.uri, "source_sha256": file.sha256}
-            )
-            found[field] = fetch(wanted, self.places.sources, scratch, self.places.local_files).path
+            target = self.places.scratch / f"beside-{number}"
+            wanted = Wanted(file.uri, file.sha256, self.request.max_source_bytes, field)
+            fetch_file(wanted, access, target, cache)
+            found[field] = target
         return found
-
-    def _load(self, source: Source, beside: dict[str, Path]) -> tuple[Loaded, dict[str, str]]:
-        request, progress = self.request, self.progress
-        versions = {"onnx": onnx.__version__, "onnxruntime": runtime.VERSION}
-        progress.begin("load", "checking the model")
-        format_ = detect(request, source.path)
-        files = (beside.get(DATASET_FIELD), beside.get(STUDENT_FIELD))
-        if format_ == ModelFormat.ONNX:
-            model = load_onnx(source.path, request.target.triton_version)
-            network = inspect(model)
-            progress.begin("export", f"ONNX already, opset {main_opset(model)}")
-            return Loaded(network, as_run(network), None, *files), versions
-        program = exported_program.load_program(source.path)
-        progress.begin("export", "exporting to ONNX")
-        network = inspect(exported_program.export(program, request))
-        versions["torch"] = exported_program.torch_version()
-        return Loaded(network, exported_program.runner(program), source.path, *files), versions
 
 
 def _report(
@@ -230,6 +230,7 @@ def _report(
         gate=optimised.gate,
         parity_largest_error=float(f"{parity:.3g}"),
         batched=built.interface.batched,
+        not_batched_because=optimised.network.whole_because,
         tau=built.tau,
         tau_measured_on=str(built.simulated) if built.simulated is not None else None,
         machine={"instructionSet": instruction_set()},

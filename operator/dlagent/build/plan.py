@@ -82,6 +82,17 @@ def plan(network: Network, request: BuildRequest) -> Plan:
     return planned
 
 
+def perceived(request: BuildRequest) -> list[Tensor]:
+    """What perceive makes of spec.model.inputs: the inputs of a network that is yet to be traced.
+
+    Raises:
+        BuildError: ShapeMismatch.
+    """
+    raws = request.inputs or []
+    steps_of = _steps_by_input(request.perceive, [raw.name for raw in raws])
+    return [tensors_through(steps_of[raw.name], raw, {})[-1] for raw in raws]
+
+
 def _perceive(network: Network, request: BuildRequest) -> list[Perceived]:
     raws = _raw_inputs(network, request)
     steps_of = _steps_by_input(request.perceive, [raw.name for raw in raws])

@@ -3,8 +3,8 @@
 Optimisations change what they get, so each gets a program of its own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onnx import ModelProto
@@ -19,23 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourcePrograms:
-    """Where the archives lie; `source` is None where it is no ExportedProgram."""
+    """How each is loaded: `load_source` is None for ONNX, `load_student` where there is none."""
 
     request: BuildRequest
-    source_path: Path | None
-    student_path: Path | None
+    load_source: "Callable[[], ExportedProgram] | None"
+    load_student: "Callable[[], ExportedProgram] | None"
 
     def program(self) -> "ExportedProgram":
-        return _load(self.source_path, "the source is no ExportedProgram")
+        if self.load_source is None:
+            raise OptimisationError("the source is ONNX, which cannot be trained")
+        return self.load_source()
 
     def student(self) -> "ExportedProgram":
-        return _load(self.student_path, "spec.build.distill.student is not set")
+        if self.load_student is None:
+            raise OptimisationError("spec.build.distill.student is not set")
+        return self.load_student()
 
     def export(self, program: "ExportedProgram") -> ModelProto:
         return exported_program.export(program, self.request)
-
-
-def _load(path: Path | None, missing: str) -> "ExportedProgram":
-    if path is None:
-        raise OptimisationError(missing)
-    return exported_program.load_program(path)

@@ -183,6 +183,8 @@ class Report(ApiModel):
     """How far the artifact in FP32 is from the source at most, on random inputs."""
     batched: bool
     """Whether a request may be one of several in a batch."""
+    not_batched_because: str | None = None
+    """Why it may not, where the network has a batch axis that cannot be used."""
     tau: list[TauPoint]
     """How long a batch takes in the end, perceive and act included."""
     tau_measured_on: str | None = None

@@ -8,6 +8,7 @@ key, and nothing else is.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -41,7 +42,21 @@ _DECIMAL_FIELDS = {
     "threshold": ("value",),
 }
 
-_FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
+_FORMAT_OF_SUFFIX = {
+    ".onnx": ModelFormat.ONNX,
+    ".pt2": ModelFormat.EXPORTED_PROGRAM,
+    ".safetensors": ModelFormat.SAFE_TENSORS,
+}
+
+
+class Factory(ApiModel):
+    """What makes the network that weights belong to: module:callable in an image.
+
+    What the callable does is known by the image's name alone: another image is another network.
+    """
+
+    callable: str
+    image: str | None = None
 
 
 class Simulated(ApiModel):
@@ -81,6 +96,7 @@ class BuildRequest(ApiModel):
     source_uri: str
     source_sha256: str | None = None
     format: ModelFormat | None = None
+    factory: Factory | None = None
     inputs: list[Tensor] | None = None
     outputs: list[Tensor] | None = None
     perceive: list[PerceiveStep] = Field(default_factory=list)
@@ -89,17 +105,30 @@ class BuildRequest(ApiModel):
     max_source_bytes: int
     optimise: Optimise | None = None
     search_seconds: float = 1800.0
+    allowed_hosts: list[str] = Field(default_factory=list)
+    download_cache_bytes: int = 0
 
 
 def build_request(
-    spec: DLAgentSpec, source_sha256: str | None, target: Target, max_source_bytes: int
+    spec: DLAgentSpec,
+    source_sha256: str | None,
+    target: Target,
+    max_source_bytes: int,
+    allowed_hosts: Sequence[str] = (),
+    download_cache_bytes: int = 0,
+    image: str | None = None,
 ) -> BuildRequest:
-    """The request for a spec; `source_sha256` is the digest to insist on, if one is known."""
+    """The request for a spec; `source_sha256` is the digest to insist on, if one is known.
+
+    `allowed_hosts` are patterns of hosts whose addresses may be private; `download_cache_bytes`
+    is how much of the store may hold downloads, 0 for none; `image` is that of the build.
+    """
     model = spec.model
     return BuildRequest(
         source_uri=model.source.uri,
         source_sha256=source_sha256,
         format=model.format,
+        factory=Factory(callable=model.factory, image=image) if model.factory else None,
         inputs=model.inputs,
         outputs=model.outputs,
         perceive=list(spec.perceive or []),
@@ -108,6 +137,8 @@ def build_request(
         max_source_bytes=max_source_bytes,
         optimise=optimise_of(spec.build),
         search_seconds=search_seconds(spec.build),
+        allowed_hosts=list(allowed_hosts),
+        download_cache_bytes=download_cache_bytes,
     )
 
 
@@ -121,7 +152,7 @@ def effective_format(request: BuildRequest) -> ModelFormat | None:
 
 def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
     """What decides an artifact's content, as plain JSON; kept in the manifest to explain a key."""
-    return {
+    inputs: dict[str, Any] = {
         "recipeVersion": RECIPE_VERSION,
         "sourceSha256": source_sha256,
         "format": effective_format(request),
@@ -132,6 +163,9 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "optimise": optimise_inputs(request.optimise),
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
+    if request.factory is not None:
+        inputs["factory"] = request.factory.model_dump(mode="json", by_alias=True)
+    return inputs
 
 
 def artifact_key(request: BuildRequest, source_sha256: str) -> str:

@@ -60,8 +60,10 @@ def decide_build(seen: Seen, now: datetime) -> BuildDecision:
     if job.options != seen.agent.build_options and seen.agent.uid in job.owners:
         return BuildDecision(
             Reason.BUILDING,
-            "The build starts anew, since spec.build changed.",
-            deletions=(_delete_job(job, "spec.build changed"),),
+            "The build starts anew: spec.build, the source's Secret or the settings changed.",
+            deletions=(
+                _delete_job(job, "spec.build, the source's Secret or the settings changed"),
+            ),
         )
     if job.failure is not None:
         return _failed(seen, job, now)

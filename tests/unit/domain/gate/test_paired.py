@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]  # has no types
 
 from dlagent.domain.gate.paired import (
