@@ -91,7 +91,7 @@ def _figure(report: Report, look: Look, head: str, facecolor: str = "white") -> 
 def _is_drawn(report: Report, each: CandidateReport, batch: int | None) -> bool:
     if batch is None or report.gate is None or each.select_metric is None:
         return False
-    return milliseconds_at(each, batch) is not None
+    return (milliseconds_at(each, batch) or 0.0) > 0
 
 
 def _title(report: Report, with_metric: bool, batch: int | None) -> str:

@@ -62,8 +62,8 @@ def size(value: int | None) -> str:
 
 
 def times(factor: float) -> str:
-    """`2.62x`."""
-    return f"{factor:.3g}x"
+    """`2.62x`, `1040x`."""
+    return f"{factor:.0f}x" if factor >= 100 else f"{factor:.3g}x"
 
 
 def metric(report: Report, value: float | None) -> str:
@@ -101,7 +101,7 @@ def headline(report: Report) -> str:
     """What was chosen and why, in one sentence."""
     name, chosen = plain(report.chosen, 60), chosen_of(report)
     if report.chosen == SOURCE:
-        reason = plain(chosen.reason).rstrip(".") if chosen is not None else ""
+        reason = plain(chosen.reason, 300).rstrip(".") if chosen is not None else ""
         return f"The source itself, {name}, was chosen{f': {reason}' if reason else ''}."
     speed = speed_at(report, compared_batch(report.candidates))
     parts = [] if speed is None else [_faster(speed)]

@@ -22,6 +22,7 @@ from tests.unit.report import examples
         pytest.param(words.size(999_900), "1 MB", id="rounded up to the next unit"),
         pytest.param(words.size(5_300_000_000), "5.3 GB", id="gigabytes"),
         pytest.param(words.times(2.6190), "2.62x", id="a factor"),
+        pytest.param(words.times(1040.2), "1040x", id="a large factor"),
         pytest.param(words.plain("a\x1b[31m\tb\n c"), "a [31m b c", id="no orders to a terminal"),
         pytest.param(words.plain("abcdef", 4), "abc…", id="cut"),
         pytest.param(words.metric(examples.report(), 0.9017), "90.17 %", id="a share"),
