@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
-    FolderStore,
+    ArtifactStore,
     is_out_of_space,
 )
 from dlagent.api.types import ModelFormat
@@ -48,7 +48,7 @@ class Places:
     """Where a build reads and writes: mounted claims, the artifact store, room for copies."""
 
     sources: Path
-    store: FolderStore
+    store: ArtifactStore
     scratch: Path
     local_files: bool = False  # whether file:// is a source
 
@@ -98,9 +98,10 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
         return _failure(progress, FailureReason.INTERNAL, text, source)
 
 
-def _known(store: FolderStore, key: str) -> Manifest | None:
+def _known(store: ArtifactStore, key: str) -> Manifest | None:
     """The artifact that is there already and intact; a damaged one is moved out of the way."""
     try:
+        store.touch(key)  # first: a sweep that goes on now leaves it, or has taken it already
         store.verify(key)
         return Manifest.model_validate_json(store.manifest(key))
     except ArtifactMissingError:
@@ -111,7 +112,7 @@ def _known(store: FolderStore, key: str) -> Manifest | None:
 
 
 def _make(
-    request: BuildRequest, source: Source, key: str, store: FolderStore, progress: Progress
+    request: BuildRequest, source: Source, key: str, store: ArtifactStore, progress: Progress
 ) -> Manifest:
     loaded = _load(request, source, progress)
     network = loaded.network

@@ -1,0 +1,25 @@
+"""Small artifacts for the tests of stores and of what reads them: a few files and their manifest."""
+
+import hashlib
+import json
+
+KEY = "k" * 64
+NETWORK = "model/1/model.onnx"
+CONFIG = "model/config.pbtxt"
+
+
+def artifact(
+    network: bytes = b"network " * 1000, key: str = KEY, **more: bytes
+) -> dict[str, bytes]:
+    """The files of an artifact by their path; `more` by theirs, with `__` for each slash."""
+    files = {
+        NETWORK: network,
+        CONFIG: b"max_batch_size: 8\n",
+        "report.json": b"{}",
+        **{path.replace("__", "/"): content for path, content in more.items()},
+    }
+    table = {
+        path: {"sha256": hashlib.sha256(data).hexdigest(), "sizeBytes": len(data)}
+        for path, data in files.items()
+    }
+    return files | {"manifest.json": json.dumps({"key": key, "files": table}).encode()}
