@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 KEY = "k" * 64
 NETWORK = "model/1/model.onnx"
@@ -9,14 +10,14 @@ CONFIG = "model/config.pbtxt"
 
 
 def artifact(
-    network: bytes = b"network " * 1000, key: str = KEY, **more: bytes
+    network: bytes = b"network " * 1000, more: Mapping[str, bytes] | None = None, key: str = KEY
 ) -> dict[str, bytes]:
-    """The files of an artifact by their path; `more` by theirs, with `__` for each slash."""
+    """The files of an artifact by their path, `more` among them."""
     files = {
         NETWORK: network,
         CONFIG: b"max_batch_size: 8\n",
         "report.json": b"{}",
-        **{path.replace("__", "/"): content for path, content in more.items()},
+        **(more or {}),
     }
     table = {
         path: {"sha256": hashlib.sha256(data).hexdigest(), "sizeBytes": len(data)}

@@ -121,7 +121,8 @@ class ObjectStore:
         # An answer may be lost, and a put tried again finds its own manifest: look who won.
         if self._get(self._manifest_path(key)) == manifest:
             return Publication.PUBLISHED
-        self._remove(folder)
+        with contextlib.suppress(OSError):  # a sweep removes it, if this does not
+            self._remove(folder)
         return Publication.ALREADY_THERE
 
     def set_aside(self, key: str) -> None:
@@ -134,7 +135,7 @@ class ObjectStore:
             return
         except ArtifactCorruptError:
             if self.manifest(key) == manifest:
-                self._take_away(key)
+                self._take_away(key, manifest)
 
     def touch(self, key: str) -> None:
         self.manifest(key)
@@ -151,28 +152,36 @@ class ObjectStore:
         """Its age is looked at once more just before; see docs/explanation/artifact-store.md for
         a build that finds the artifact between that and the removal."""
         listed = self._list(key).get(key)
-        if listed is None or now - listed.used_at <= older_than_seconds:
+        if listed is None or not listed.has_manifest:
             return False
-        self._take_away(key)
+        manifest = self.manifest(key)
+        if now - listed.used_at <= older_than_seconds:
+            return False
+        self._take_away(key, manifest)
         return True
 
     def sweep_staging(self, now: float, older_than_seconds: float) -> int:
         """Folders that no manifest names are what builds left that died or lost."""
-        swept = 0
-        for key, listed in self._list().items():
-            stale = {
-                folder
-                for folder, modified in listed.folders.items()
-                if now - modified > older_than_seconds
-            }
-            # One folder beside a manifest is its own: to look would cost a request for each key.
-            if stale and (not listed.has_manifest or len(listed.folders) > 1):
-                for folder in sorted(stale - {self._named_folder(key)}):
-                    self._remove(f"{self._key_path(key)}/{folder}")
-                    swept += 1
-        return swept
+        left = [
+            path
+            for key, listed in self._list().items()
+            for path in self._left(key, listed, now - older_than_seconds)
+        ]
+        for path in left:
+            self._remove(path)
+        return len(left)
 
-    def _named_folder(self, key: str) -> str | None:
+    def _left(self, key: str, listed: _Listed, before: float) -> list[str]:
+        """What of a key nobody will need: objects put before a moment that no manifest names."""
+        if not listed.has_manifest and listed.used_at < before:
+            return [self._key_path(key)]
+        stale = {folder for folder, modified in listed.folders.items() if modified < before}
+        # One folder beside a manifest is its own: to look would cost a request for each key.
+        if not stale or (listed.has_manifest and len(listed.folders) == 1):
+            return []
+        return [f"{self._key_path(key)}/{folder}" for folder in sorted(stale - {self._named(key)})]
+
+    def _named(self, key: str) -> str | None:
         try:
             return _folder_name(self.manifest(key))
         except ArtifactMissingError:
@@ -187,11 +196,15 @@ class ObjectStore:
     def _folder(self, key: str, manifest: bytes) -> str:
         return f"{self._key_path(key)}/{_folder_name(manifest)}"
 
-    def _take_away(self, key: str) -> None:
-        """The manifest first: what is left without it can never be loaded."""
-        with contextlib.suppress(FileNotFoundError), _requests(self._root):
-            self._files.rm_file(self._manifest_path(key))
-        self._remove(self._key_path(key))
+    def _take_away(self, key: str, manifest: bytes) -> None:
+        """The manifest first: what is left without it can never be loaded.
+
+        Other folders under the key stay: a build may be filling one of them.
+        """
+        for path in (self._manifest_path(key), f"{self._key_path(key)}/{_USED}"):
+            with contextlib.suppress(FileNotFoundError), _requests(path):
+                self._files.rm_file(path)
+        self._remove(self._folder(key, manifest))
 
     def _list(self, key: str | None = None) -> dict[str, _Listed]:
         top = f"{self._root}/{ARTIFACTS}"
@@ -210,7 +223,8 @@ class ObjectStore:
             size = int(self._files.info(path)["size"])
         for start in range(0, size, _READ_BYTES):
             with _requests(path):
-                yield self._files.cat_file(path, start=start, end=min(size, start + _READ_BYTES))
+                chunk = self._files.cat_file(path, start=start, end=min(size, start + _READ_BYTES))
+            yield chunk
 
     def _get(self, path: str) -> bytes:
         """Raises FileNotFoundError."""

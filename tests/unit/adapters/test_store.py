@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_a_kill_at_any_step_leaves_all_or_nothing_and_the_next_run_completes(
         root = tmp_path / str(step)
         prepare(root)
         left_by_the_dead(root)
-        killed_at(step, lambda disk, root=root: act(FolderStore(root, disk)))
+        killed_at(step, partial(act_on, root, act))
         seen.add(is_whole(root))
 
         store = FolderStore(root)
@@ -147,6 +148,10 @@ def test_a_kill_at_any_step_leaves_all_or_nothing_and_the_next_run_completes(
         store.sweep_staging(now=2e10, older_than_seconds=86400)
         assert not list(root.glob("staging/*"))
     assert outcomes == seen
+
+
+def act_on(root: Path, act: Callable[[FolderStore], object], disk: Disk) -> None:
+    act(FolderStore(root, disk))
 
 
 def left_by_the_dead(root: Path) -> None:

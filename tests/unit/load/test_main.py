@@ -96,7 +96,7 @@ def test_a_damaged_file_never_loads_and_is_named(store: Path, path: str, cut: bo
 
 def test_all_below_model_is_loaded_and_nothing_else(tmp_path: Path) -> None:
     more = {MEMBER: b"import numpy", "model/labels.txt": b"shoe", "report.html": b"<html>"}
-    files = artifact(**more)
+    files = artifact(more=more)
     store = tmp_path / "store"
     FolderStore(store).publish(KEY, files)
 
