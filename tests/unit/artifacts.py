@@ -1,4 +1,4 @@
-"""Small artifacts for the tests of stores and of what reads them: a few files and their manifest."""
+"""Small artifacts, for the tests of stores and of what reads them."""
 
 import hashlib
 import json

@@ -12,7 +12,8 @@ from dlagent.manifests.common import (
     pod_security,
     resources,
 )
-from dlagent.manifests.settings import Builder
+from dlagent.manifests.settings import Builder, Store
+from dlagent.manifests.store import access
 
 # Exit code of the builder where trying again cannot help.
 TERMINAL_EXIT_CODE = 3
@@ -35,7 +36,13 @@ def _labels(build_id: str) -> dict[str, str]:
 
 
 def job(
-    owner: Owner, build_id: str, request: BuildRequest, build: Build, options: str, builder: Builder
+    owner: Owner,
+    build_id: str,
+    request: BuildRequest,
+    build: Build,
+    options: str,
+    builder: Builder,
+    store: Store,
 ) -> Object:
     """The build Job. Its name is a function of the build, so that equal agents share one.
 
@@ -56,7 +63,7 @@ def job(
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
-                "spec": _pod(request, build, builder),
+                "spec": _pod(owner.namespace, request, build, builder, store),
             },
         },
     }
@@ -81,15 +88,15 @@ def _failure_policy() -> Object:
     }
 
 
-def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
+def _pod(
+    namespace: str, request: BuildRequest, build: Build, builder: Builder, store: Store
+) -> Object:
+    held = access(namespace, store, read_only=False)
     mounts: list[Object] = [
-        {"name": "artifacts", "mountPath": "/artifacts"},
+        *held.container.get("volumeMounts", []),
         {"name": "scratch", "mountPath": "/scratch"},
     ]
-    volumes: list[Object] = [
-        {"name": "artifacts", "persistentVolumeClaim": {"claimName": names.STORE_NAME}},
-        {"name": "scratch", "emptyDir": {}},
-    ]
+    volumes: list[Object] = [*held.volumes, {"name": "scratch", "emptyDir": {}}]
     source_claim = source_volume(request.source_uri)
     if source_claim is not None:
         mounts.append({"name": "source", "mountPath": f"/sources/{source_claim}", "readOnly": True})
@@ -110,7 +117,7 @@ def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
                 "name": "build",
                 "image": build.image or builder.image,
                 "imagePullPolicy": builder.image_pull_policy,
-                "args": ["python", "-m", "dlagent.build", "job"],
+                "args": ["python", "-m", "dlagent.build", "job", "--store", held.location],
                 "env": [
                     {
                         "name": "DLAGENT_BUILD_REQUEST",
@@ -123,6 +130,7 @@ def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
+                **held.container,
                 "volumeMounts": mounts,
             }
         ],
@@ -139,7 +147,8 @@ def source_volume(uri: str) -> str | None:
 def network_policy(namespace: str) -> Object:
     """Nobody may reach build pods of the namespace, and they reach nothing.
 
-    Sources and the store are mounted volumes: a build needs no network at all.
+    Sources and the store are mounted volumes: a build needs no network at all. Where the store is
+    in an object store, the store's own policy adds that.
     """
     labels = {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,

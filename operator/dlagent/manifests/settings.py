@@ -47,9 +47,26 @@ class Drain(Protocol):
     def exit_timeout_seconds(self) -> int: ...
 
 
-class Store(Protocol):
-    """The claim that holds a namespace's artifacts."""
+class Egress(Protocol):
+    """Addresses that pods may reach; `cidr` is an IP network, whose text is asked for."""
 
+    @property
+    def cidr(self) -> object: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def protocol(self) -> str: ...
+
+
+class Store(Protocol):
+    """Where a namespace's artifacts are: a claim, or below `url` in an object store."""
+
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def secret_name(self) -> str | None: ...
+    @property
+    def egress(self) -> Sequence[Egress]: ...
     @property
     def storage_class_name(self) -> str | None: ...
     @property

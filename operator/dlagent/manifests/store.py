@@ -1,10 +1,13 @@
-"""A namespace's artifact store: its claim, and the record of each artifact that is in it.
+"""A namespace's artifact store: its claim, how pods get at it, and the record of each artifact.
 
-Neither has an owner: they belong to the namespace and stay when agents go.
+Claim, records and policy have no owner: they belong to the namespace and stay when agents go.
 """
+
+from dataclasses import dataclass, field
 
 from dlagent.api import names
 from dlagent.domain.artifact.summary import Summary
+from dlagent.manifests import egress
 from dlagent.manifests.common import Object
 from dlagent.manifests.settings import Store
 
@@ -14,6 +17,57 @@ _LABELS = {
     names.COMPONENT_LABEL: "store",
 }
 SUMMARY_FIELD = "summary"
+NETWORK_POLICY_NAME = "dlagent-store"
+_MOUNT_PATH = "/artifacts"
+_VOLUME = "artifacts"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a pod needs to get at the store: `location` is what its program is told."""
+
+    location: str
+    volumes: list[Object] = field(default_factory=list)
+    container: Object = field(default_factory=dict)  # volumeMounts or envFrom of its container
+
+
+def access(namespace: str, store: Store, read_only: bool) -> Access:
+    """The claim as a volume; or the namespace's part of the object store, with its Secret."""
+    if store.url is not None:
+        location = f"{store.url.rstrip('/')}/{namespace}"
+        if store.secret_name is None:
+            return Access(location)
+        return Access(location, [], {"envFrom": [{"secretRef": {"name": store.secret_name}}]})
+    read = {"readOnly": True} if read_only else {}
+    claim_source = {"claimName": names.STORE_NAME, **read}
+    return Access(
+        _MOUNT_PATH,
+        [{"name": _VOLUME, "persistentVolumeClaim": claim_source}],
+        {"volumeMounts": [{"name": _VOLUME, "mountPath": _MOUNT_PATH, **read}]},
+    )
+
+
+def network_policy(namespace: str, store: Store) -> Object:
+    """What those may reach that hold the store: of a claim nothing more, of an object store it.
+
+    It adds to the policies of builds and agents, whose pods may then reach that much as well.
+    """
+    components = ["build", "serving", "store"] if store.url is not None else ["store"]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": NETWORK_POLICY_NAME, "namespace": namespace, "labels": dict(_LABELS)},
+        "spec": {
+            "podSelector": {
+                "matchLabels": {names.MANAGED_BY_LABEL: names.MANAGED_BY},
+                "matchExpressions": [
+                    {"key": names.COMPONENT_LABEL, "operator": "In", "values": components}
+                ],
+            },
+            "policyTypes": ["Egress"],
+            "egress": egress.outward(store.egress) if store.url is not None else [],
+        },
+    }
 
 
 def claim(namespace: str, store: Store) -> Object:

@@ -18,6 +18,7 @@ from dlagent.api.types import Build, DLAgentSpec, Serving
 from dlagent.domain.artifact.request import Target, build_request
 from dlagent.manifests import build, deployment, network, store
 from dlagent.manifests.common import Object, Owner
+from dlagent.runtime.settings import ArtifactSettings
 from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -43,26 +44,50 @@ FULL = Serving.model_validate(
 )
 
 
-def serving_deployment(serving: Serving, **drain: int) -> Object:
+CLAIM = SETTINGS.artifacts
+OBJECT_STORE = ArtifactSettings.model_validate(
+    {
+        "url": "s3://bucket/prefix/",
+        "secretName": "store-keys",
+        "egress": [{"cidr": "10.1.2.0/24", "port": 9000}],
+    }
+)
+
+
+def serving_deployment(
+    serving: Serving, artifacts: ArtifactSettings = CLAIM, **drain: int
+) -> Object:
     settings = SETTINGS.drain.model_copy(update=drain)
     profile = SETTINGS.runtimes["triton"]
-    return deployment.deployment(OWNER, REVISION, serving, profile, SETTINGS.builder, settings)
+    return deployment.deployment(
+        OWNER, REVISION, serving, profile, SETTINGS.builder, settings, artifacts
+    )
 
 
-def build_job(uri: str = "pvc://models/shoes.onnx", options: Build | None = None) -> Object:
+def build_job(
+    uri: str = "pvc://models/shoes.onnx",
+    options: Build | None = None,
+    artifacts: ArtifactSettings = CLAIM,
+) -> Object:
     spec = DLAgentSpec.model_validate(
         {"model": {"source": {"uri": uri}}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
     )
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
-    return build.job(OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder)
+    return build.job(
+        OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder, artifacts
+    )
 
 
 ALL: list[tuple[str, Object]] = [
     ("deployment", serving_deployment(Serving())),
     ("deployment-full", serving_deployment(FULL)),
+    ("deployment-object-store", serving_deployment(Serving(), OBJECT_STORE)),
     ("job", build_job()),
+    ("job-object-store", build_job(artifacts=OBJECT_STORE)),
     ("build-network-policy", build.network_policy("vision")),
+    ("store-network-policy", store.network_policy("vision", CLAIM)),
+    ("store-network-policy-object-store", store.network_policy("vision", OBJECT_STORE)),
     ("claim", store.claim("vision", SETTINGS.artifacts)),
     ("record", store.record("vision", "a" * 64, summary("a" * 64, "b" * 64))),
     ("service", network.service(OWNER, REVISION.id)),
@@ -109,7 +134,47 @@ def test_every_object_is_labelled_as_ours() -> None:
 
 def test_the_store_outlives_agents_and_all_else_goes_with_them() -> None:
     without_owner = {name for name, obj in ALL if "ownerReferences" not in obj["metadata"]}
-    assert {"claim", "record", "build-network-policy"} == without_owner
+    policies = {name for name in without_owner if name.endswith(("policy", "policy-object-store"))}
+    assert {"claim", "record"} == without_owner - policies
+    assert "network-policy" not in policies
+
+
+def test_credentials_of_the_store_are_in_the_loader_and_the_build_alone() -> None:
+    pods = {
+        name: [container["name"] for container in containers(obj) if "envFrom" in container]
+        for name, obj in ALL
+        if "template" in obj.get("spec", {})
+    }
+    assert {"deployment-object-store": ["load"], "job-object-store": ["build"]} == {
+        name: holders for name, holders in pods.items() if holders
+    }
+
+
+def containers(obj: Object) -> list[Any]:
+    spec = obj["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def test_a_namespace_has_a_part_of_the_object_store_to_itself() -> None:
+    here, there = (store.access(name, OBJECT_STORE, read_only=True) for name in ("a", "b"))
+
+    assert ("s3://bucket/prefix/a", "s3://bucket/prefix/b") == (here.location, there.location)
+
+
+def test_an_object_store_without_a_secret_needs_none() -> None:
+    anonymous = ArtifactSettings(url="s3://bucket")
+
+    assert store.Access("s3://bucket/a") == store.access("a", anonymous, read_only=False)
+
+
+def test_only_with_an_object_store_may_serving_pods_reach_anything() -> None:
+    of_claim, of_objects = (store.network_policy("a", kind) for kind in (CLAIM, OBJECT_STORE))
+
+    assert [] == of_claim["spec"]["egress"]
+    chosen = [p["spec"]["podSelector"]["matchExpressions"] for p in (of_claim, of_objects)]
+    assert [["store"], ["build", "serving", "store"]] == [item[0]["values"] for item in chosen]
+    ports = [port["port"] for rule in of_objects["spec"]["egress"] for port in rule["ports"]]
+    assert [53, 53, 443, 9000] == ports
 
 
 def test_serving_selectors_never_match_build_pods() -> None:
