@@ -27,12 +27,17 @@ from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
     Publication,
-    StoredArtifact,
     checked,
     parse_table,
     verify_files,
 )
-from dlagent.domain.artifact.layout import ARTIFACTS, MANIFEST, FileEntry, artifact_path
+from dlagent.domain.artifact.layout import (
+    ARTIFACTS,
+    MANIFEST,
+    FileEntry,
+    StoredArtifact,
+    artifact_path,
+)
 
 SCHEMES = ("s3",)
 _USED = "used"
@@ -160,14 +165,14 @@ class ObjectStore:
         self._take_away(key, manifest)
         return True
 
-    def sweep_staging(self, now: float, older_than_seconds: float) -> int:
+    def sweep_staging(self, now: float, older_than_seconds: float, dry_run: bool = False) -> int:
         """Folders that no manifest names are what builds left that died or lost."""
         left = [
             path
             for key, listed in self._list().items()
             for path in self._left(key, listed, now - older_than_seconds)
         ]
-        for path in left:
+        for path in left if not dry_run else []:
             self._remove(path)
         return len(left)
 

@@ -17,7 +17,6 @@ import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +28,7 @@ from dlagent.domain.artifact.layout import (
     STAGING,
     FileEntry,
     ManifestError,
+    StoredArtifact,
     artifact_path,
     file_table,
     manifest_digest,
@@ -55,16 +55,6 @@ def is_out_of_space(error: OSError) -> bool:
 class Publication(Enum):
     PUBLISHED = "published"
     ALREADY_THERE = "already there"  # another build of the same key was first
-
-
-@dataclass(frozen=True)
-class StoredArtifact:
-    """What is under a key, whole or not; `used_at` (seconds since the epoch) is when a build
-    last published or found it."""
-
-    key: str
-    used_at: float
-    size_bytes: int
 
 
 class ArtifactStore(Protocol):
@@ -121,7 +111,7 @@ class ArtifactStore(Protocol):
         """Remove an artifact, unless it has become young meanwhile; whether it is gone."""
         ...
 
-    def sweep_staging(self, now: float, older_than_seconds: float) -> int:
+    def sweep_staging(self, now: float, older_than_seconds: float, dry_run: bool = False) -> int:
         """Remove what dead builds left, and count it; `now` in seconds since the epoch."""
         ...
 
@@ -238,16 +228,16 @@ class FolderStore:
 
         return self._take_away(key, is_old)
 
-    def sweep_staging(self, now: float, older_than_seconds: float) -> int:
+    def sweep_staging(self, now: float, older_than_seconds: float, dry_run: bool = False) -> int:
         swept = 0
         for entry in _entries(self._root / STAGING):
             try:
                 stale = now - entry.stat(follow_symlinks=False).st_mtime > older_than_seconds
             except FileNotFoundError:
                 continue  # its build has just finished
-            if stale:
+            if stale and not dry_run:
                 self._disk.remove(Path(entry.path))
-                swept += 1
+            swept += stale
         return swept
 
     def _folder(self, key: str) -> Path:

@@ -30,6 +30,7 @@ from dlagent.build.onnx_source import load_onnx, main_opset
 from dlagent.build.parity import Run, check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
+from dlagent.domain.artifact.layout import STALE_STAGING_SECONDS
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import BuildRequest, Simulated, artifact_key, key_inputs
 from dlagent.domain.artifact.summary import (
@@ -39,8 +40,6 @@ from dlagent.domain.artifact.summary import (
     failed,
     of_manifest,
 )
-
-_STALE_STAGING_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
     source: Source | None = None
     try:
         progress.begin("fetch", f"reading {request.source_uri}")
-        places.store.sweep_staging(time.time(), _STALE_STAGING_SECONDS)
+        places.store.sweep_staging(time.time(), STALE_STAGING_SECONDS)
         source = fetch(request, places.sources, places.scratch, places.local_files)
         key = artifact_key(request, source.sha256)
         known = _known(places.store, key)

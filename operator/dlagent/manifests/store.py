@@ -11,7 +11,7 @@ from dlagent.manifests import egress
 from dlagent.manifests.common import Object
 from dlagent.manifests.settings import Store
 
-_LABELS = {
+STORE_LABELS = {
     names.MANAGED_BY_LABEL: names.MANAGED_BY,
     names.PART_OF_LABEL: "dlagent",
     names.COMPONENT_LABEL: "store",
@@ -56,7 +56,11 @@ def network_policy(namespace: str, store: Store) -> Object:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": NETWORK_POLICY_NAME, "namespace": namespace, "labels": dict(_LABELS)},
+        "metadata": {
+            "name": NETWORK_POLICY_NAME,
+            "namespace": namespace,
+            "labels": dict(STORE_LABELS),
+        },
         "spec": {
             "podSelector": {
                 "matchLabels": {names.MANAGED_BY_LABEL: names.MANAGED_BY},
@@ -81,7 +85,11 @@ def claim(namespace: str, store: Store) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": names.STORE_NAME, "namespace": namespace, "labels": dict(_LABELS)},
+        "metadata": {
+            "name": names.STORE_NAME,
+            "namespace": namespace,
+            "labels": dict(STORE_LABELS),
+        },
         "spec": spec,
     }
 
@@ -98,7 +106,7 @@ def record(namespace: str, key: str, summary: Summary) -> Object:
         "metadata": {
             "name": record_name(key),
             "namespace": namespace,
-            "labels": {**_LABELS, names.ARTIFACT_LABEL: key[:16]},
+            "labels": {**STORE_LABELS, names.ARTIFACT_LABEL: key[:16]},
         },
         "data": {SUMMARY_FIELD: summary.model_dump_json(by_alias=True, exclude_none=True)},
     }

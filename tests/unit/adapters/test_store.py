@@ -354,6 +354,34 @@ def test_what_is_old_is_removed_and_what_was_touched_is_not(tmp_path: Path) -> N
     store.verify(KEY)
 
 
+def test_a_build_at_any_step_of_a_removal_ends_with_an_artifact_that_stays(tmp_path: Path) -> None:
+    """What the build of a known key does, run as a whole between two steps of a sweep."""
+    found = set()
+
+    def build(root: Path) -> None:
+        store = FolderStore(root)
+        try:
+            store.touch(KEY)
+            store.verify(KEY)
+            found.add(True)
+        except (ArtifactMissingError, ArtifactCorruptError):
+            store.set_aside(KEY)
+            store.publish(KEY, artifact())
+            found.add(False)
+
+    aged(tmp_path / "count")
+    for step in range(steps_of(lambda disk: remove(FolderStore(tmp_path / "count", disk)))):
+        root = tmp_path / str(step)
+        aged(root)
+
+        remove(FolderStore(root, FaultyDisk(step, partial(build, root))))
+
+        FolderStore(root).verify(KEY)
+        FolderStore(root).sweep_staging(2e10, 1)
+        FolderStore(root).verify(KEY)
+    assert {True, False} == found, "it found the artifact before the rename, and not after"
+
+
 def test_a_location_that_is_no_url_is_a_folder(tmp_path: Path) -> None:
     published(tmp_path)
 

@@ -5,6 +5,7 @@ After a change that is meant, write the golden files anew:
 """
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from dlagent.api import names
 from dlagent.api.types import Build, DLAgentSpec, Serving
 from dlagent.domain.artifact.request import Target, build_request
-from dlagent.manifests import build, deployment, network, store
+from dlagent.domain.sweep.unused import SweepReport
+from dlagent.manifests import build, deployment, network, store, sweep
 from dlagent.manifests.common import Object, Owner
 from dlagent.runtime.settings import ArtifactSettings
 from tests.unit.reconcile.fake import SETTINGS, summary
@@ -79,6 +81,11 @@ def build_job(
     )
 
 
+def sweep_job(artifacts: ArtifactSettings) -> Object:
+    return sweep.job("vision", ["a" * 16, "b" * 16], 168.0, SETTINGS.builder, artifacts)
+
+
+SWEPT_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALL: list[tuple[str, Object]] = [
     ("deployment", serving_deployment(Serving())),
     ("deployment-full", serving_deployment(FULL)),
@@ -88,6 +95,9 @@ ALL: list[tuple[str, Object]] = [
     ("build-network-policy", build.network_policy("vision")),
     ("store-network-policy", store.network_policy("vision", CLAIM)),
     ("store-network-policy-object-store", store.network_policy("vision", OBJECT_STORE)),
+    ("sweep-job", sweep_job(CLAIM)),
+    ("sweep-job-object-store", sweep_job(OBJECT_STORE)),
+    ("sweep-outcome", sweep.outcome("vision", SWEPT_AT, SweepReport(removed_count=1), None)),
     ("claim", store.claim("vision", SETTINGS.artifacts)),
     ("record", store.record("vision", "a" * 64, summary("a" * 64, "b" * 64))),
     ("service", network.service(OWNER, REVISION.id)),
@@ -135,19 +145,23 @@ def test_every_object_is_labelled_as_ours() -> None:
 def test_the_store_outlives_agents_and_all_else_goes_with_them() -> None:
     without_owner = {name for name, obj in ALL if "ownerReferences" not in obj["metadata"]}
     policies = {name for name in without_owner if name.endswith(("policy", "policy-object-store"))}
-    assert {"claim", "record"} == without_owner - policies
+    sweeps = {"sweep-job", "sweep-job-object-store", "sweep-outcome"}
+    assert {"claim", "record"} == without_owner - policies - sweeps
     assert "network-policy" not in policies
 
 
-def test_credentials_of_the_store_are_in_the_loader_and_the_build_alone() -> None:
+def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
     pods = {
         name: [container["name"] for container in containers(obj) if "envFrom" in container]
         for name, obj in ALL
         if "template" in obj.get("spec", {})
     }
-    assert {"deployment-object-store": ["load"], "job-object-store": ["build"]} == {
-        name: holders for name, holders in pods.items() if holders
+    expected = {
+        "deployment-object-store": ["load"],
+        "job-object-store": ["build"],
+        "sweep-job-object-store": ["store"],
     }
+    assert expected == {name: holders for name, holders in pods.items() if holders}
 
 
 def containers(obj: Object) -> list[Any]:

@@ -16,6 +16,7 @@ NETWORK = MODEL + "1/model.onnx"
 
 ARTIFACTS = "artifacts"
 STAGING = "staging"
+STALE_STAGING_SECONDS = 24 * 3600.0  # no build writes for so long: what is older, a dead one left
 
 
 class ManifestError(ValueError):
@@ -27,6 +28,18 @@ class FileEntry:
     """What a file of an artifact must be."""
 
     sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """What is under a key, whole or not.
+
+    `used_at` (seconds since the epoch) is when a build last published or found it.
+    """
+
+    key: str
+    used_at: float
     size_bytes: int
 
 
