@@ -32,7 +32,7 @@ def find_endpoint(
         if not _is_http(url):
             raise CliError(f"--url {url}: give an address that starts with http:// or https://")
         return Endpoint(url.rstrip("/"), urllib3.PoolManager())
-    client, default_namespace = _cluster(kubeconfig)
+    client, default_namespace = connect(kubeconfig)
     namespace = namespace or default_namespace
     _check_serves(client, namespace, agent)
     address = _service_address(client, namespace, agent)
@@ -55,7 +55,7 @@ def find_promise(agent: str, namespace: str | None, kubeconfig: Path | None) -> 
     Raises:
         CliError: no cluster, or no such agent.
     """
-    client, default_namespace = _cluster(kubeconfig)
+    client, default_namespace = connect(kubeconfig)
     found = _find_agent(client, namespace or default_namespace, agent)
     return Latency.model_validate(found["spec"]["slo"]["latency"])
 
@@ -86,7 +86,7 @@ def proxy_url(endpoint: Endpoint) -> str | None:
     return str(proxy) if proxy is not None else None
 
 
-def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
+def connect(kubeconfig: Path | None) -> tuple[Any, str]:
     """A client of the cluster, and the namespace of the kubeconfig's current context."""
     from kubernetes import config  # over a second to import: only where it is needed
 

@@ -32,19 +32,28 @@ class Access:
 
 
 def access(namespace: str, store: Store, read_only: bool) -> Access:
-    """The claim as a volume; or the namespace's part of the object store, with its Secret."""
-    if store.url is not None:
-        location = f"{store.url.rstrip('/')}/{namespace}"
-        if store.secret_name is None:
-            return Access(location)
-        return Access(location, [], {"envFrom": [{"secretRef": {"name": store.secret_name}}]})
+    """How pods of a namespace get at its store."""
+    if store.url is None:
+        return claim_access(read_only)
+    return url_access(f"{store.url.rstrip('/')}/{namespace}", store.secret_name)
+
+
+def claim_access(read_only: bool) -> Access:
+    """The claim as a volume."""
     read = {"readOnly": True} if read_only else {}
-    claim_source = {"claimName": names.STORE_NAME, **read}
+    source = {"claimName": names.STORE_NAME, **read}
     return Access(
         _MOUNT_PATH,
-        [{"name": _VOLUME, "persistentVolumeClaim": claim_source}],
+        [{"name": _VOLUME, "persistentVolumeClaim": source}],
         {"volumeMounts": [{"name": _VOLUME, "mountPath": _MOUNT_PATH, **read}]},
     )
+
+
+def url_access(location: str, secret_name: str | None) -> Access:
+    """A namespace's part of an object store; a Secret's entries become the environment."""
+    if secret_name is None:
+        return Access(location)
+    return Access(location, [], {"envFrom": [{"secretRef": {"name": secret_name}}]})
 
 
 def network_policy(namespace: str, store: Store) -> Object:

@@ -68,6 +68,24 @@ def pod_spec(arguments: Sequence[str], builder: Builder, held: Access) -> Object
     }
 
 
+def question(namespace: str, arguments: Sequence[str], builder: Builder, held: Access) -> Object:
+    """A pod that answers one question about the store and ends; its name is made up."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": "dlagent-store-",
+            "namespace": namespace,
+            "labels": dict(STORE_LABELS),
+            "annotations": dict(builder.pod_annotations),
+        },
+        "spec": {
+            "activeDeadlineSeconds": _DEADLINE_SECONDS,
+            **pod_spec(arguments, builder, held),
+        },
+    }
+
+
 def outcome(
     namespace: str, started: datetime, report: SweepReport | None, failure: str | None
 ) -> Object:

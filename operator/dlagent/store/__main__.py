@@ -17,8 +17,7 @@ from dlagent.adapters.store import (
     ArtifactStore,
     open_store,
 )
-from dlagent.domain.artifact.layout import MANIFEST
-from dlagent.store.inventory import Inventory, inventory, trouble_of
+from dlagent.store.inventory import inventory, read, verified
 from dlagent.store.sweep import sweep
 
 EXIT_OK = 0
@@ -48,27 +47,11 @@ def _answer(store: ArtifactStore, options: argparse.Namespace) -> str:
             report = sweep(store, options.keep, time.time(), grace_seconds, options.dry_run)
             return report.model_dump_json(by_alias=True)
         case "verify":
-            keys = options.keys or [artifact.key for artifact in store.artifacts()]
-            found = Inventory(artifacts=[trouble_of(store, key) for key in keys])
-            return found.model_dump_json(by_alias=True, exclude_none=True)
+            return verified(store, options.keys).model_dump_json(by_alias=True, exclude_none=True)
         case "cat":
             return base64.b64encode(read(store, options.key, options.path)).decode()
         case _:
             return inventory(store).model_dump_json(by_alias=True, exclude_none=True)
-
-
-def read(store: ArtifactStore, key: str, path: str) -> bytes:
-    """A file of an artifact, or its manifest, verified.
-
-    Raises:
-        ArtifactMissingError, ArtifactCorruptError, OSError: it cannot be had whole.
-    """
-    if path == MANIFEST:
-        return store.manifest(key)
-    entry = store.table(key).get(path)
-    if entry is None:
-        raise ArtifactMissingError(f"artifact {key} has no file {path}")
-    return b"".join(store.verified_chunks(key, path, entry))
 
 
 def _fail(options: argparse.Namespace, message: str) -> int:

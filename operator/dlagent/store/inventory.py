@@ -1,5 +1,7 @@
 """What is in a store, as those want to know it who look after it: `dlagent artifacts`."""
 
+from collections.abc import Sequence
+
 from pydantic import Field, ValidationError
 
 from dlagent.adapters.store import (
@@ -8,7 +10,7 @@ from dlagent.adapters.store import (
     ArtifactStore,
 )
 from dlagent.api.types import ApiModel
-from dlagent.domain.artifact.layout import StoredArtifact
+from dlagent.domain.artifact.layout import MANIFEST, StoredArtifact
 from dlagent.domain.artifact.manifest import Manifest
 
 
@@ -33,8 +35,30 @@ def inventory(store: ArtifactStore) -> Inventory:
     return Inventory(artifacts=[_item(store, found) for found in store.artifacts()])
 
 
-def trouble_of(store: ArtifactStore, key: str) -> Item:
-    """Read every file of an artifact, and say what is wrong with it, if anything is."""
+def verified(store: ArtifactStore, keys: Sequence[str]) -> Inventory:
+    """What is wrong with these artifacts, of which every file is read; none named: all.
+
+    Raises OSError.
+    """
+    wanted = keys or [found.key for found in store.artifacts()]
+    return Inventory(artifacts=[_verified(store, key) for key in wanted])
+
+
+def read(store: ArtifactStore, key: str, path: str) -> bytes:
+    """A file of an artifact, or its manifest, verified.
+
+    Raises:
+        ArtifactMissingError, ArtifactCorruptError, OSError: it cannot be had whole.
+    """
+    if path == MANIFEST:
+        return store.manifest(key)
+    entry = store.table(key).get(path)
+    if entry is None:
+        raise ArtifactMissingError(f"artifact {key} has no file {path}")
+    return b"".join(store.verified_chunks(key, path, entry))
+
+
+def _verified(store: ArtifactStore, key: str) -> Item:
     try:
         store.verify(key)
     except (ArtifactCorruptError, ArtifactMissingError) as error:
