@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dlagent.adapters.store import FolderStore
+from dlagent.adapters.store import open_store
 from dlagent.build.progress import Progress
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason, Summary, failed
@@ -48,13 +48,15 @@ def _run(request: BuildRequest, options: argparse.Namespace, progress: Progress)
     # Late: onnx and onnxruntime take a second, and the first message must be there before.
     from dlagent.build.pipeline import Places, build
 
+    try:
+        store = open_store(options.store)
+    except OSError as error:
+        return failed(FailureReason.INTERNAL, f"start: {error}")
     with tempfile.TemporaryDirectory(prefix="build-") as scratch:
+        # Downloads are kept beside artifacts on a volume; an object store is as far as the source.
+        downloads = None if "://" in options.store else Path(options.store)
         places = Places(
-            options.sources,
-            FolderStore(options.store),
-            Path(scratch),
-            options.credentials,
-            downloads=options.store,
+            options.sources, store, Path(scratch), options.credentials, downloads=downloads
         )
         return build(request, places, progress)
 
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     job = commands.add_parser("job", help="run the build that the environment describes")
     job.add_argument("--sources", type=Path, default=Path("/sources"))
     job.add_argument("--credentials", type=Path, default=Path("/credentials"))
-    job.add_argument("--store", type=Path, default=Path("/artifacts"))
+    job.add_argument("--store", default="/artifacts", help="a folder or a URL")
     job.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

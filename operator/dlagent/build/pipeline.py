@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
-    FolderStore,
+    ArtifactStore,
     is_out_of_space,
 )
 from dlagent.build import runtime
@@ -31,7 +31,7 @@ from dlagent.build.publish import Built, publish
 from dlagent.build.sources.base import Access, Wanted
 from dlagent.build.sources.cache import Downloads
 from dlagent.domain.artifact.candidates import with_candidates, with_report
-from dlagent.domain.artifact.layout import REPORT
+from dlagent.domain.artifact.layout import REPORT, STALE_STAGING_SECONDS
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
 from dlagent.domain.artifact.request import (
@@ -50,8 +50,6 @@ from dlagent.domain.artifact.summary import (
 )
 from dlagent.domain.search.halving import EFFORTS
 
-_STALE_STAGING_SECONDS = 24 * 3600
-
 
 @dataclass(frozen=True)
 class Places:
@@ -62,7 +60,7 @@ class Places:
     """
 
     sources: Path
-    store: FolderStore
+    store: ArtifactStore
     scratch: Path
     credentials: Path = Path("/credentials")
     downloads: Path | None = None
@@ -79,7 +77,7 @@ def build(
     source: Source | None = None
     try:
         progress.begin("fetch", f"reading {request.source_uri}")
-        places.store.sweep_staging(time.time(), _STALE_STAGING_SECONDS)
+        places.store.sweep_staging(time.time(), STALE_STAGING_SECONDS)
         access, cache = _access(request, places)
         source = fetch_model(request, access, places.scratch, cache)
         key = artifact_key(request, source.sha256)
@@ -131,7 +129,7 @@ def _access(request: BuildRequest, places: Places) -> tuple[Access, Downloads | 
 
 
 def _told(
-    store: FolderStore, manifest: Manifest, outcome: Outcome, message: str, source: Source
+    store: ArtifactStore, manifest: Manifest, outcome: Outcome, message: str, source: Source
 ) -> Summary:
     """The summary of an artifact that is in the store, with what its report tells."""
     summary = of_manifest(manifest, outcome, message, source.sha256)
@@ -143,9 +141,10 @@ def _told(
         return summary  # another version of DLAgent wrote it: it serves all the same
 
 
-def _known(store: FolderStore, key: str) -> Manifest | None:
+def _known(store: ArtifactStore, key: str) -> Manifest | None:
     """The artifact that is there already and intact; a damaged one is moved out of the way."""
     try:
+        store.touch(key)  # first: a sweep that goes on now leaves it, or has taken it already
         store.verify(key)
         return Manifest.model_validate_json(store.manifest(key))
     except ArtifactMissingError:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from dlagent.adapters.store import FolderStore, Publication
+from dlagent.adapters.store import ArtifactStore, Publication
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.layout import CONFIG, MANIFEST, NETWORK, REPORT
 from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
@@ -33,7 +33,7 @@ class Built:
     simulated: Simulated | None  # what tau is of, where it is not of this machine
 
 
-def publish(store: FolderStore, built: Built, report: Report) -> Manifest:
+def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
     """Put the artifact into the store; the manifest that is there in the end.
 
     Where another build of the key was first, its artifact is the one.

@@ -82,6 +82,12 @@ def report(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
+def artifacts(context: typer.Context) -> None:
+    """Look after what builds have made: list, show, verify, prune."""
+    _delegate(context, "dlagent.cli.artifacts", "pip install dlagent")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
 def operator(context: typer.Context) -> None:
     """Run the operator on this machine, for instance under a debugger."""
     _delegate(context, "dlagent.cli.operator", "pip install dlagent")

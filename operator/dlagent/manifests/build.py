@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from dlagent.api import names
 from dlagent.api.types import Build, Scheme
-from dlagent.domain.artifact.request import BuildRequest
+from dlagent.domain.artifact.request import BuildRequest, read_uris
 from dlagent.manifests.common import (
     Object,
     Owner,
@@ -14,7 +14,9 @@ from dlagent.manifests.common import (
     pod_security,
     resources,
 )
-from dlagent.manifests.settings import Builder, Egress
+from dlagent.manifests.egress import outward
+from dlagent.manifests.settings import Builder, Egress, Store
+from dlagent.manifests.store import access
 
 # Exit code of the builder where trying again cannot help.
 TERMINAL_EXIT_CODE = 3
@@ -23,17 +25,6 @@ OPTIONS_ANNOTATION = "dlagent.io/build-options"  # what of spec.build the Job wa
 NETWORK_POLICY_NAME = "dlagent-build"
 EGRESS_POLICY_NAME = "dlagent-build-sources"
 CREDENTIALS = "/credentials"
-
-# Addresses that are not of the public internet: of this host, of private networks, of links
-# (where clouds keep the credentials of their machines), of groups, of benchmarks and examples.
-_NOT_PUBLIC_V4 = [
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-    *("172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16"),
-    *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3"),
-]
-_PUBLIC_V6 = "2000::/3"
-_DNS_PORT, _HTTPS_PORT = 53, 443
-_DNS_NAMESPACE = {"kubernetes.io/metadata.name": "kube-system"}
 
 
 def job_name(build_id: str) -> str:
@@ -55,6 +46,7 @@ def job(
     build: Build,
     options: str,
     builder: Builder,
+    store: Store,
     secret: str | None = None,
 ) -> Object:
     """The build Job. Its name is a function of the build, so that equal agents share one.
@@ -79,7 +71,7 @@ def job(
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
-                "spec": _pod(request, build, builder, secret),
+                "spec": _pod(owner.namespace, request, build, builder, store, secret),
             },
         },
     }
@@ -104,29 +96,31 @@ def _failure_policy() -> Object:
     }
 
 
-def _pod(request: BuildRequest, build: Build, builder: Builder, secret: str | None) -> Object:
+def _pod(
+    namespace: str,
+    request: BuildRequest,
+    build: Build,
+    builder: Builder,
+    store: Store,
+    secret: str | None,
+) -> Object:
+    held = access(namespace, store, read_only=False)
     mounts: list[Object] = [
-        {"name": "artifacts", "mountPath": "/artifacts"},
+        *held.container.get("volumeMounts", []),
         {"name": "scratch", "mountPath": "/scratch"},
     ]
-    volumes: list[Object] = [
-        {"name": "artifacts", "persistentVolumeClaim": {"claimName": names.STORE_NAME}},
-        {"name": "scratch", "emptyDir": {}},
-    ]
-    source_claim = source_volume(request.source_uri)
-    if source_claim is not None:
-        mounts.append({"name": "source", "mountPath": f"/sources/{source_claim}", "readOnly": True})
+    volumes: list[Object] = [*held.volumes, {"name": "scratch", "emptyDir": {}}]
+    for number, claim in enumerate(source_claims(request)):
+        name = f"source-{number}" if number else "source"
+        mounts.append({"name": name, "mountPath": f"/sources/{claim}", "readOnly": True})
         volumes.append(
-            {
-                "name": "source",
-                "persistentVolumeClaim": {"claimName": source_claim, "readOnly": True},
-            }
+            {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         )
-    environment: Object = {}
+    secrets: list[Object] = list(held.container.get("envFrom", []))
     if secret is not None:
         # A Secret that is missing stops the container with a reason that names it; a volume that
         # is not optional would stop the pod before, without one.
-        environment["envFrom"] = [{"secretRef": {"name": secret}}]
+        secrets.append({"secretRef": {"name": secret}})
         mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
         volumes.append({"name": "credentials", "secret": {"secretName": secret, "optional": True}})
     return {
@@ -140,7 +134,7 @@ def _pod(request: BuildRequest, build: Build, builder: Builder, secret: str | No
                 "name": "build",
                 "image": build.image or builder.image,
                 "imagePullPolicy": builder.image_pull_policy,
-                "args": ["python", "-m", "dlagent.build", "job"],
+                "args": ["python", "-m", "dlagent.build", "job", "--store", held.location],
                 "env": [
                     {
                         "name": "DLAGENT_BUILD_REQUEST",
@@ -149,7 +143,7 @@ def _pod(request: BuildRequest, build: Build, builder: Builder, secret: str | No
                     {"name": "TMPDIR", "value": "/scratch"},
                     {"name": "HOME", "value": "/scratch"},
                 ],
-                **environment,
+                **({"envFrom": secrets} if secrets else {}),
                 "resources": resources(build.resources or builder.resources),
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
@@ -167,15 +161,22 @@ def source_volume(uri: str) -> str | None:
     return rest.partition("/")[0] if separator and scheme == Scheme.PVC else None
 
 
+def source_claims(request: BuildRequest) -> list[str]:
+    """The claims that hold the source, the data set and the student, each once."""
+    claims = [source_volume(uri) for uri in read_uris(request)]
+    return list(dict.fromkeys(claim for claim in claims if claim is not None))
+
+
 def needs_network(request: BuildRequest) -> bool:
     """Whether the build reads from anywhere but mounted volumes."""
-    return source_volume(request.source_uri) is None
+    return any(source_volume(uri) is None for uri in read_uris(request))
 
 
 def network_policy(namespace: str) -> Object:
     """Nobody may reach build pods of the namespace, and they reach nothing.
 
-    For a source on a volume nothing else is needed; `egress_policy` adds to it for the others.
+    Where source and store are mounted volumes nothing else is needed. `egress_policy` adds to it
+    for sources on the network, and the store's own policy for a store in an object store.
     """
     return _policy(
         namespace,
@@ -185,41 +186,16 @@ def network_policy(namespace: str) -> Object:
     )
 
 
-def egress_policy(namespace: str, egress: Sequence[Egress]) -> Object:
+def egress_policy(namespace: str, named: Sequence[Egress]) -> Object:
     """What build pods with a source on the network may reach.
 
     That is the cluster's DNS, HTTPS at public addresses, and what the settings name.
     """
-    dns = {
-        "to": [
-            {
-                "namespaceSelector": {
-                    "matchLabels": {"kubernetes.io/metadata.name": "kube-system"}
-                },
-                "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-            }
-        ],
-        "ports": [{"protocol": "UDP", "port": _DNS_PORT}, {"protocol": "TCP", "port": _DNS_PORT}],
-    }
-    public = {
-        "to": [
-            {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_NOT_PUBLIC_V4)}},
-            {"ipBlock": {"cidr": _PUBLIC_V6}},
-        ],
-        "ports": [{"protocol": "TCP", "port": _HTTPS_PORT}],
-    }
-    named = [
-        {
-            "to": [{"ipBlock": {"cidr": str(entry.cidr)}}],
-            "ports": [{"protocol": str(entry.protocol), "port": entry.port}],
-        }
-        for entry in egress
-    ]
     return _policy(
         namespace,
         EGRESS_POLICY_NAME,
         {names.NETWORK_LABEL: names.NETWORK_SOURCES},
-        {"policyTypes": ["Egress"], "egress": [dns, public, *named]},
+        {"policyTypes": ["Egress"], "egress": outward(named)},
     )
 
 

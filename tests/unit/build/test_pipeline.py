@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import pickle
 import re
 import zipfile
@@ -250,6 +251,18 @@ def test_a_known_key_is_verified_and_not_built_again(workshop: Any, double: Make
     assert ["fetch"] == workshop.stages
     assert first.self_check == second.self_check
     assert first.tau == second.tau
+
+
+def test_a_known_artifact_is_young_again_so_that_no_sweep_takes_it(
+    workshop: Any, double: Make
+) -> None:
+    workshop.put(double())
+    artifact = workshop.store_root / f"artifacts/{workshop.build().key}"
+    os.utime(artifact, (1e9, 1e9))
+
+    assert "Cached" == workshop.build().outcome
+
+    assert artifact.stat().st_mtime > 1e9
 
 
 def test_a_damaged_artifact_is_built_again(workshop: Any, double: Make) -> None:

@@ -5,6 +5,7 @@ After a change that is meant, write the golden files anew:
 """
 
 import os
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from dlagent.api import names
 from dlagent.api.types import Build, DLAgentSpec, Serving
 from dlagent.build.sources.guard import is_public
 from dlagent.domain.artifact.request import Target, build_request
-from dlagent.manifests import build, deployment, network, store
+from dlagent.domain.sweep.unused import SweepReport
+from dlagent.manifests import build, deployment, network, store, sweep
 from dlagent.manifests.common import Object, Owner
-from dlagent.runtime.settings import Egress
+from dlagent.runtime.settings import ArtifactSettings, Egress
 from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -46,16 +48,31 @@ FULL = Serving.model_validate(
 )
 
 
-def serving_deployment(serving: Serving, **drain: int) -> Object:
+CLAIM = SETTINGS.artifacts
+OBJECT_STORE = ArtifactSettings.model_validate(
+    {
+        "url": "s3://bucket/prefix/",
+        "secretName": "store-keys",
+        "egress": [{"cidr": "10.1.2.0/24", "port": 9000}],
+    }
+)
+
+
+def serving_deployment(
+    serving: Serving, artifacts: ArtifactSettings = CLAIM, **drain: int
+) -> Object:
     settings = SETTINGS.drain.model_copy(update=drain)
     profile = SETTINGS.runtimes["triton"]
-    return deployment.deployment(OWNER, REVISION, serving, profile, SETTINGS.builder, settings)
+    return deployment.deployment(
+        OWNER, REVISION, serving, profile, SETTINGS.builder, settings, artifacts
+    )
 
 
 def build_job(
     uri: str = "pvc://models/shoes.onnx",
     options: Build | None = None,
     secret: str | None = None,
+    artifacts: ArtifactSettings = CLAIM,
 ) -> Object:
     spec = DLAgentSpec.model_validate(
         {"model": {"source": {"uri": uri}}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
@@ -63,7 +80,7 @@ def build_job(
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
     return build.job(
-        OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder, secret
+        OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder, artifacts, secret
     )
 
 
@@ -73,13 +90,25 @@ EGRESS = [
 ]
 
 
+def sweep_job(artifacts: ArtifactSettings) -> Object:
+    return sweep.job("vision", ["a" * 16, "b" * 16], 168.0, SETTINGS.builder, artifacts)
+
+
+SWEPT_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALL: list[tuple[str, Object]] = [
     ("deployment", serving_deployment(Serving())),
     ("deployment-full", serving_deployment(FULL)),
+    ("deployment-object-store", serving_deployment(Serving(), OBJECT_STORE)),
     ("job", build_job()),
     ("job-network", build_job("s3://models/shoes.onnx", secret="model-store")),
+    ("job-object-store", build_job(artifacts=OBJECT_STORE)),
     ("build-network-policy", build.network_policy("vision")),
     ("build-egress-policy", build.egress_policy("vision", EGRESS)),
+    ("store-network-policy", store.network_policy("vision", CLAIM)),
+    ("store-network-policy-object-store", store.network_policy("vision", OBJECT_STORE)),
+    ("sweep-job", sweep_job(CLAIM)),
+    ("sweep-job-object-store", sweep_job(OBJECT_STORE)),
+    ("sweep-outcome", sweep.outcome("vision", SWEPT_AT, SweepReport(removed_count=1), None)),
     ("claim", store.claim("vision", SETTINGS.artifacts)),
     ("record", store.record("vision", "a" * 64, summary("a" * 64, "b" * 64))),
     ("service", network.service(OWNER, REVISION.id)),
@@ -127,8 +156,51 @@ def test_every_object_is_labelled_as_ours() -> None:
 
 def test_the_store_outlives_agents_and_all_else_goes_with_them() -> None:
     without_owner = {name for name, obj in ALL if "ownerReferences" not in obj["metadata"]}
-    policies = {"build-network-policy", "build-egress-policy"}
-    assert {"claim", "record"} | policies == without_owner
+    policies = {name for name in without_owner if name.endswith(("policy", "policy-object-store"))}
+    sweeps = {"sweep-job", "sweep-job-object-store", "sweep-outcome"}
+    assert {"claim", "record"} == without_owner - policies - sweeps
+    assert "network-policy" not in policies
+
+
+def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
+    pods = {
+        name: [container["name"] for container in containers(obj) if "envFrom" in container]
+        for name, obj in ALL
+        if "template" in obj.get("spec", {})
+    }
+    expected = {
+        "deployment-object-store": ["load"],
+        "job-object-store": ["build"],
+        "sweep-job-object-store": ["store"],
+    }
+    assert expected == {name: holders for name, holders in pods.items() if holders}
+
+
+def containers(obj: Object) -> list[Any]:
+    spec = obj["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def test_a_namespace_has_a_part_of_the_object_store_to_itself() -> None:
+    here, there = (store.access(name, OBJECT_STORE, read_only=True) for name in ("a", "b"))
+
+    assert ("s3://bucket/prefix/a", "s3://bucket/prefix/b") == (here.location, there.location)
+
+
+def test_an_object_store_without_a_secret_needs_none() -> None:
+    anonymous = ArtifactSettings(url="s3://bucket")
+
+    assert store.Access("s3://bucket/a") == store.access("a", anonymous, read_only=False)
+
+
+def test_only_with_an_object_store_may_serving_pods_reach_anything() -> None:
+    of_claim, of_objects = (store.network_policy("a", kind) for kind in (CLAIM, OBJECT_STORE))
+
+    assert [] == of_claim["spec"]["egress"]
+    chosen = [p["spec"]["podSelector"]["matchExpressions"] for p in (of_claim, of_objects)]
+    assert [["store"], ["build", "serving", "store"]] == [item[0]["values"] for item in chosen]
+    ports = [port["port"] for rule in of_objects["spec"]["egress"] for port in rule["ports"]]
+    assert [53, 53, 443, 9000] == ports
 
 
 def test_serving_selectors_never_match_build_pods() -> None:

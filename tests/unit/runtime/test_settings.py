@@ -36,6 +36,26 @@ def test_the_smallest_settings_have_safe_defaults() -> None:
             id="a misspelt key of a section",
         ),
         pytest.param(
+            SMALLEST + "artifacts: {url: 'ftp://host/path'}",
+            "artifacts.url: String should match pattern",
+            id="a store that no adapter reads",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {secretName: keys}",
+            "artifacts: Value error, secretName and egress are of an object store: give its url",
+            id="credentials for a claim",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {url: 's3://b', egress: [{cidr: 10.0.0.1/8, port: 9000}]}",
+            "artifacts.egress.0.cidr: value is not a valid",
+            id="an address where a network is asked for",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {sweep: {graceHours: 0}}",
+            "artifacts.sweep.graceHours: Input should be greater than 0",
+            id="a sweep that spares nothing",
+        ),
+        pytest.param(
             SMALLEST.replace('{image: "builder:1"}', "{image: ''}"),
             "builder.image: String should have at least 1 character",
             id="an empty image",

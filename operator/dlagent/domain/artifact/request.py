@@ -181,8 +181,12 @@ def build_id(request: BuildRequest, retry: str | None) -> str:
     is left out: raising it for all must not build everything again.
     """
     digest_or_uri = key_inputs(request, request.source_sha256 or "")
-    uris = [request.source_uri, *(file.uri for file in pinned_files(request).values())]
-    return _digest(digest_or_uri | {"uris": uris, "retry": retry})[:16]
+    return _digest(digest_or_uri | {"uris": read_uris(request), "retry": retry})[:16]
+
+
+def read_uris(request: BuildRequest) -> list[str]:
+    """All that a build reads: the source first, then what is beside it."""
+    return [request.source_uri, *(file.uri for file in pinned_files(request).values())]
 
 
 def pinned_files(request: BuildRequest) -> dict[str, PinnedFile]:
