@@ -1,6 +1,7 @@
 """Stages 2 and 3 for ExportedProgram: load without running foreign code, export to ONNX.
 
-The only module that imports torch, and it does so when a source needs it: that takes seconds.
+Imports torch when a source needs it, since that takes seconds; of the other modules only those
+that train do (`dlagent.build.optimisations`), when they are asked to make something.
 
 `torch.export.load` by itself is not safe: it falls back to full unpickling of weights and example
 inputs, unpickles custom objects, and evaluates symbolic expressions as Python. So weights-only
@@ -49,6 +50,8 @@ def load_program(path: Path, max_bytes: int) -> "ExportedProgram":
     """
     _check_archive(path, max_bytes)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    # Threads that wait by spinning make training several times slower where other programs run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch  # seconds: only where a source needs it
 
     try:

@@ -36,7 +36,8 @@ PEAK_LEARNING_RATE = 0.001
 WARM_UP_SHARE = 0.25
 WEIGHT_DECAY = 0.01
 HELD_OUT_SHARE = 0.05
-PATIENCE_EPOCHS = 4
+# Of the epochs: while the learning rate is high, for about half of them, the loss may wander.
+PATIENCE_SHARE = 0.5
 # Sums depend on how they are split among threads, so that their number is fixed: results would
 # differ between machines otherwise. Two threads on one core are slow, but give the same bytes.
 THREADS = 2
@@ -114,15 +115,16 @@ class Training:
     def advance(self, effort: float) -> fx.GraphModule:
         """Train up to this share of the epochs; the network as it was after the best of them.
 
-        Best is the least loss on examples that are held out. Training stops early when none of
-        PATIENCE_EPOCHS was better.
+        Best is the least loss on examples that are held out. Training stops early when none was
+        better for PATIENCE_SHARE of the epochs.
 
         Raises:
             OptimisationError: the network cannot be trained, or its loss is no number.
         """
         wanted = max(math.ceil(round(effort * self._epochs, 6)), 1)
+        patience = math.ceil(PATIENCE_SHARE * self._epochs)
         with _same_everywhere():
-            while self._done < wanted and self._done - self._best_epoch < PATIENCE_EPOCHS:
+            while self._done < wanted and self._done - self._best_epoch < patience:
                 try:
                     self._one_epoch()
                     loss = self._held_out_loss()

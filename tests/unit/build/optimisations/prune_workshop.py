@@ -41,9 +41,11 @@ class PruneWorkshop:
         self._labelled = labelled
         tensors = [torch.from_numpy(values) for values in inputs.values()]
         self._teacher = [v.numpy() for v in outputs_of(program().module(), tensors)]
-        self._source = exported_program.export(program(), REQUEST)
+        self._source: ModelProto | None = None
 
     def source(self) -> ModelProto:
+        if self._source is None:  # seconds, which not all tests need
+            self._source = self.export(self.program())
         return self._source
 
     def program(self) -> ExportedProgram:
