@@ -1,8 +1,9 @@
 """`python -m dlagent.build job`: the build as a Job's container runs it.
 
-The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the store at /artifacts, room
-for copies at TMPDIR. Progress goes to stdout, the result to the termination message. A message is
-there from the first moment, so that a process that is killed has said where.
+The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the files of the source's Secret
+under /credentials, the store at /artifacts, room for copies at TMPDIR. Progress goes to stdout, the
+result to the termination message. A message is there from the first moment, so that a process that
+is killed has said where.
 """
 
 import argparse
@@ -48,7 +49,13 @@ def _run(request: BuildRequest, options: argparse.Namespace, progress: Progress)
     from dlagent.build.pipeline import Places, build
 
     with tempfile.TemporaryDirectory(prefix="build-") as scratch:
-        places = Places(options.sources, FolderStore(options.store), Path(scratch))
+        places = Places(
+            options.sources,
+            FolderStore(options.store),
+            Path(scratch),
+            options.credentials,
+            downloads=options.store,
+        )
         return build(request, places, progress)
 
 
@@ -64,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="job")
     job = commands.add_parser("job", help="run the build that the environment describes")
     job.add_argument("--sources", type=Path, default=Path("/sources"))
+    job.add_argument("--credentials", type=Path, default=Path("/credentials"))
     job.add_argument("--store", type=Path, default=Path("/artifacts"))
     job.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser

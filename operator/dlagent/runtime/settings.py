@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from dlagent.api.types import Resources
+from dlagent.api.types import Resources, Scheme
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -33,8 +40,25 @@ class SettingsModel(BaseModel):
     )
 
 
+class Protocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class Egress(SettingsModel):
+    """Addresses that a build with a source on the network may reach beside the public ones."""
+
+    cidr: IPvAnyNetwork
+    port: Annotated[int, Field(ge=1, le=65535)]
+    protocol: Protocol = Protocol.TCP
+
+
 class BuilderSettings(SettingsModel):
-    """How build Jobs and loaders run."""
+    """How build Jobs and loaders run.
+
+    `allowed_hosts` are patterns (`*.models.internal`) of hosts whose addresses may be private;
+    `download_cache_bytes` is how much of a store downloads may take, 0 for none.
+    """
 
     image: NonEmpty
     image_pull_policy: PullPolicy = "IfNotPresent"
@@ -43,7 +67,10 @@ class BuilderSettings(SettingsModel):
         requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "8Gi"}
     )
     pod_annotations: dict[str, str] = {}
-    allowed_schemes: list[NonEmpty] = ["pvc"]
+    allowed_schemes: Annotated[list[Scheme], Field(min_length=1)] = [Scheme.PVC]
+    allowed_hosts: list[NonEmpty] = []
+    egress: list[Egress] = []
+    download_cache_bytes: NonNegativeInt = 4 * 1024**3
 
 
 class Simulated(SettingsModel):
