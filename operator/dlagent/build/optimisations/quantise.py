@@ -86,11 +86,12 @@ class Scheme:
 @library("onnxruntime.quantization")
 def prepare(model: ModelProto, folder: Path) -> Path:
     """A file with the network as the quantiser wants it: folded, shapes inferred, nodes named."""
-    target = folder / "prepared.onnx"
+    source, target = folder / "source.onnx", folder / "prepared.onnx"
+    onnx.save(model, source)  # of a model in memory it would move the weights elsewhere
     try:
-        quant_pre_process(model, target)
-    except Exception:  # noqa: BLE001 - it is a plain Exception where shapes are computed
-        quant_pre_process(model, target, skip_symbolic_shape=True)
+        quant_pre_process(source, target)
+    except Exception:  # noqa: BLE001 - a plain Exception where a shape is not found in symbols
+        quant_pre_process(source, target, skip_symbolic_shape=True)
     prepared = onnx.load(target)
     for at, node in enumerate(prepared.graph.node):
         node.name = node.name or f"{node.op_type}#{at}"

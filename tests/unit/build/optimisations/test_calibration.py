@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
+from onnxruntime.tools.symbolic_shape_infer import (  # type: ignore[import-untyped]  # no types
+    SymbolicShapeInference,
+)
 
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.optimisations.calibration import ranges
@@ -13,7 +16,9 @@ from dlagent.build.optimisations.quantise import prepare
 from dlagent.build.runtime import Array, Session
 from dlagent.domain.data.split import Part
 from tests.unit.build.optimisations.quantise_workshop import (
+    WIDTH,
     QuantiseWorkshop,
+    attention,
     convolutions,
     products,
 )
@@ -77,12 +82,29 @@ def test_nodes_get_names_and_keep_their_answers(tmp_path: Path) -> None:
     assert all(node.name for node in onnx.load(prepared).graph.node)
 
 
-def test_shapes_that_cannot_be_worked_out_in_symbols_are_no_obstacle(tmp_path: Path) -> None:
-    model = products()
-    model.graph.node.append(helper.make_node("NonZero", ["x"], ["z"], "nonzero"))
-    model.graph.node.append(helper.make_node("Reshape", ["x", "zs"], ["r"], "reshape"))
-    model.graph.node.append(helper.make_node("Shape", ["z"], ["zs"], "shape"))
-    nodes = [*model.graph.node]
+def test_shapes_that_are_not_found_in_symbols_are_no_obstacle(tmp_path: Path) -> None:
+    """Embeddings of positions: 512 rows, cut to the length of the sequence."""
+    model = attention()
+    positions = np.random.default_rng(0).standard_normal([1, 512, WIDTH]).astype(np.float32)
+    constants = {"positions": positions, "begin": np.array([0]), "axis": np.array([1])}
+    for name, values in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    nodes = list(model.graph.node)
+    for node in nodes:
+        for at, name in enumerate(node.input):
+            node.input[at] = "placed" if name == "x" else name
     del model.graph.node[:]
-    model.graph.node.extend([*nodes[:4], nodes[5], nodes[4]])
-    assert prepare(model, tmp_path).is_file()
+    model.graph.node.extend(
+        [
+            helper.make_node("Shape", ["x"], ["length"], "shape", start=1, end=2),
+            helper.make_node("Slice", ["positions", "begin", "length", "axis"], ["cut"], "cut"),
+            helper.make_node("Add", ["x", "cut"], ["placed"], "place"),
+            *nodes,
+        ]
+    )
+    with pytest.raises(Exception, match="Incomplete symbolic shape inference"):
+        SymbolicShapeInference.infer_shapes(model)
+    feed = QuantiseWorkshop(model).inputs(Part.SELECT)
+    expected = Session(model.SerializeToString()).run(feed)
+    session = Session(prepare(model, tmp_path).read_bytes())
+    np.testing.assert_allclose(expected["y"], session.run(feed)["y"], rtol=1e-4, atol=1e-5)
