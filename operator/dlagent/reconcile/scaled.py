@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from dlagent.api.types import DLAgentSpec, ScalingMode
 from dlagent.domain.artifact.triton_config import serving_plan
 from dlagent.domain.scaling.decision import ScalingSettings
-from dlagent.domain.scaling.service_time import ServiceTime, fit_service_time
+from dlagent.domain.scaling.service_time import ServiceTime
+from dlagent.domain.tuning.table import service_time
 from dlagent.manifests.store import record_name
 from dlagent.reconcile import observe
 from dlagent.reconcile.ports import ClusterReader, Object
@@ -81,8 +82,9 @@ def _service_time(
     summary = record.summary
     batched = record.summary.interface.batched
     plan = serving_plan(summary.tau, spec.serving, spec.slo, batched)
-    return fit_service_time(
-        [(point.batch, point.milliseconds / 1000) for point in summary.tau],
+    return service_time(
+        summary.tau,
+        plan.workers,
         max(1, plan.max_batch_size),
         plan.batch_delay_microseconds / 1e6,
     )

@@ -13,6 +13,7 @@ from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.tuning.table import plainest
 
 MESSAGE_BYTES = 4095
 _SENTENCE_CHARACTERS = 1000
@@ -95,7 +96,8 @@ class Summary(ApiModel):
         for length in (16, 8, 2, 1):
             check = _shorten(self.self_check, length)
             steps.append(shortest.model_copy(update={"self_check": check}))
-        few = self.tau[:1] + self.tau[-1:] if len(self.tau) > 2 else self.tau
+        plain = plainest(self.tau)
+        few = [*plain[:1], *plain[1:][-1:]]
         check = _shorten(self.self_check, 1, outputs=1)
         steps.append(shortest.model_copy(update={"tau": few, "self_check": check}))
         return steps

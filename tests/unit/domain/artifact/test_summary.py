@@ -30,7 +30,11 @@ def summary(message: str = "done", tensors: int = 1, name: str = "output") -> Su
         precision="FP32",
         size_bytes=12345,
         interface=ModelInterface(inputs=shapes[:1], outputs=shapes, batched=True),
-        tau=[TauPoint(batch=2**n, milliseconds=1.2345 * (n + 1)) for n in range(6)],
+        tau=[
+            TauPoint(batch=2**n, milliseconds=1.2345 * (n + 1), instances=instances)
+            for instances in (2, 1)
+            for n in range(6)
+        ],
         self_check=SelfCheck(
             seed="0",
             inputs=shapes[:1],
@@ -86,6 +90,13 @@ def test_golden_values_go_before_the_interface_does() -> None:
     assert Outcome.PUBLISHED == read.outcome
     assert read.self_check is not None
     assert 10 == len(read.self_check.outputs)
+
+
+def test_of_the_table_the_ends_of_one_instance_are_kept_longest() -> None:
+    read = parse_summary(summary(tensors=40).to_message())
+
+    assert read is not None
+    assert [(1, 1), (1, 32)] == [(point.instances, point.batch) for point in read.tau]
 
 
 def test_a_model_whose_tensors_cannot_be_told_is_a_failure() -> None:
