@@ -48,7 +48,8 @@ def _run(request: BuildRequest, options: argparse.Namespace, progress: Progress)
     from dlagent.build.pipeline import Places, build
 
     with tempfile.TemporaryDirectory(prefix="build-") as scratch:
-        places = Places(options.sources, FolderStore(options.store), Path(scratch))
+        store = FolderStore(options.store)
+        places = Places(options.sources, store, Path(scratch), trials=options.trials)
         return build(request, places, progress)
 
 
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     job = commands.add_parser("job", help="run the build that the environment describes")
     job.add_argument("--sources", type=Path, default=Path("/sources"))
     job.add_argument("--store", type=Path, default=Path("/artifacts"))
+    job.add_argument("--trials", type=Path, help="folder shared with a Triton to measure on")
     job.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 

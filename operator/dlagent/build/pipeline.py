@@ -24,7 +24,7 @@ from dlagent.build.failure import BuildError
 from dlagent.build.fetch import Source, fetch
 from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
-from dlagent.build.measure import measure
+from dlagent.build.measure import Subject, measure
 from dlagent.build.network import Network, inspect
 from dlagent.build.onnx_source import load_onnx, main_opset
 from dlagent.build.parity import Run, check_parity
@@ -39,6 +39,8 @@ from dlagent.domain.artifact.summary import (
     failed,
     of_manifest,
 )
+from dlagent.domain.artifact.triton_config import ENGINE
+from dlagent.domain.tuning.table import plainest
 
 _STALE_STAGING_SECONDS = 24 * 3600
 
@@ -51,6 +53,7 @@ class Places:
     store: FolderStore
     scratch: Path
     local_files: bool = False  # whether file:// is a source
+    trials: Path | None = None  # the folder shared with the Triton to measure on, if there is one
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
             return of_manifest(
                 known, Outcome.CACHED, f"artifact {key[:12]} is known", source.sha256
             )
-        manifest = _make(request, source, key, places.store, progress)
+        manifest, how = _make(request, source, key, places, progress)
         progress.end()
-        message = _success(manifest, request.target.simulated)
+        message = f"{_success(manifest, request.target.simulated)}; {how}"
         return of_manifest(manifest, Outcome.PUBLISHED, message, source.sha256)
     except BuildError as error:
         return _failure(progress, error.reason, error.message, source)
@@ -111,8 +114,9 @@ def _known(store: FolderStore, key: str) -> Manifest | None:
 
 
 def _make(
-    request: BuildRequest, source: Source, key: str, store: FolderStore, progress: Progress
-) -> Manifest:
+    request: BuildRequest, source: Source, key: str, places: Places, progress: Progress
+) -> tuple[Manifest, str]:
+    """The artifact, and how its times were measured."""
     loaded = _load(request, source, progress)
     network = loaded.network
     progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
@@ -123,20 +127,23 @@ def _make(
     parity = check_parity(loaded.run, network, fused, session)
     check = golden(session, fused.interface, network.free_size)
     simulated = request.target.simulated
-    progress.begin("measure", f"measuring batches of up to 32{_aside(simulated)}")
-    tau = measure(session, fused.interface, network.free_size, simulated)
+    progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
+    subject = Subject(data, fused.interface, ENGINE, network.free_size)
+    measured = measure(subject, session, request.target, places.trials)
     progress.begin("publish", f"publishing artifact {key[:12]}")
     built = Built(
         key=key,
         key_inputs=key_inputs(request, source.sha256),
         model=data,
         interface=fused.interface,
-        tau=tau,
+        tau=measured.tau,
+        measured=measured.how,
         self_check=check,
         versions=loaded.versions,
         simulated=simulated,
     )
-    return publish(store, built, _report(request, source, built, progress, parity))
+    report = _report(request, source, built, progress, parity)
+    return publish(places.store, built, report), measured.how
 
 
 def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
@@ -180,6 +187,7 @@ def _report(
         "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
         "parity": {"largestError": float(f"{parity:.3g}")},
         "tau": [point.model_dump() for point in built.tau],
+        "tauMeasured": built.measured,
         "batched": built.interface.batched,
         "stageSeconds": dict(progress.seconds),
         "versions": built.versions,
@@ -190,7 +198,8 @@ def _report(
 
 
 def _success(manifest: Manifest, simulated: Simulated | None) -> str:
-    first, last = manifest.tau[0], manifest.tau[-1]
+    points = plainest(manifest.tau)
+    first, last = points[0], points[-1]
     times = f"batch {first.batch} in {first.milliseconds:.3g} ms"
     if last is not first:
         times += f", batch {last.batch} in {last.milliseconds:.3g} ms"

@@ -1,8 +1,9 @@
 """The Job that builds an artifact, and what its pod may reach."""
 
 from dlagent.api import names
-from dlagent.api.types import Build
+from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import BuildRequest
+from dlagent.manifests import trial_server
 from dlagent.manifests.common import (
     Object,
     Owner,
@@ -12,7 +13,7 @@ from dlagent.manifests.common import (
     pod_security,
     resources,
 )
-from dlagent.manifests.settings import Builder
+from dlagent.manifests.settings import Builder, Profile
 
 # Exit code of the builder where trying again cannot help.
 TERMINAL_EXIT_CODE = 3
@@ -35,12 +36,20 @@ def _labels(build_id: str) -> dict[str, str]:
 
 
 def job(
-    owner: Owner, build_id: str, request: BuildRequest, build: Build, options: str, builder: Builder
+    owner: Owner,
+    build_id: str,
+    request: BuildRequest,
+    spec: DLAgentSpec,
+    options: str,
+    builder: Builder,
+    profile: Profile,
 ) -> Object:
     """The build Job. Its name is a function of the build, so that equal agents share one.
 
-    `options` is kept as an annotation: a Job made from other options is replaced.
+    `options` is kept as an annotation: a Job made from other options is replaced. `profile` is the
+    runtime that will serve, on which the build measures.
     """
+    build = spec.build
     labels = _labels(build_id)
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
@@ -56,7 +65,7 @@ def job(
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
-                "spec": _pod(request, build, builder),
+                "spec": _pod(request, spec, builder, profile),
             },
         },
     }
@@ -81,14 +90,18 @@ def _failure_policy() -> Object:
     }
 
 
-def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
+def _pod(request: BuildRequest, spec: DLAgentSpec, builder: Builder, profile: Profile) -> Object:
+    build = spec.build
+    wanted = build.resources or builder.resources
     mounts: list[Object] = [
         {"name": "artifacts", "mountPath": "/artifacts"},
         {"name": "scratch", "mountPath": "/scratch"},
+        dict(trial_server.MOUNT),
     ]
     volumes: list[Object] = [
         {"name": "artifacts", "persistentVolumeClaim": {"claimName": names.STORE_NAME}},
         {"name": "scratch", "emptyDir": {}},
+        *trial_server.VOLUMES,
     ]
     source_claim = source_volume(request.source_uri)
     if source_claim is not None:
@@ -105,12 +118,18 @@ def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         **placement(build),
+        "initContainers": [
+            trial_server.trial_server(profile, wanted, spec.serving.accelerator),
+        ],
         "containers": [
             {
                 "name": "build",
                 "image": build.image or builder.image,
                 "imagePullPolicy": builder.image_pull_policy,
-                "args": ["python", "-m", "dlagent.build", "job"],
+                "args": [
+                    *("python", "-m", "dlagent.build", "job"),
+                    *("--trials", str(trial_server.FOLDER)),
+                ],
                 "env": [
                     {
                         "name": "DLAGENT_BUILD_REQUEST",
@@ -119,7 +138,7 @@ def _pod(request: BuildRequest, build: Build, builder: Builder) -> Object:
                     {"name": "TMPDIR", "value": "/scratch"},
                     {"name": "HOME", "value": "/scratch"},
                 ],
-                "resources": resources(build.resources or builder.resources),
+                "resources": resources(wanted),
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,7 +192,7 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
         "args": [*_triton_args(owner, drain), *profile.args],
-        "env": _env(profile, serving),
+        "env": environment(profile, serving.env or []),
         "ports": [
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
@@ -235,10 +236,10 @@ def _triton_args(owner: Owner, drain: Drain) -> list[str]:
     ]
 
 
-def _env(profile: Profile, serving: Serving) -> list[Object]:
-    """The pod's address, the profile's environment, the agent's; the last of a name counts."""
+def environment(profile: Profile, more: Sequence[Mapping[str, Any]]) -> list[Object]:
+    """The pod's address, the profile's environment, and `more`; the last of a name counts."""
     pod_ip = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-    merged = {entry["name"]: dict(entry) for entry in [*profile.env, *(serving.env or []), pod_ip]}
+    merged = {entry["name"]: dict(entry) for entry in [*profile.env, *more, pod_ip]}
     # First, since $(POD_IP) in another variable sees only those before it.
     return [merged.pop("POD_IP"), *merged.values()]
 

@@ -113,9 +113,10 @@ class Applier:
                 _owner(agent),
                 action.build_id,
                 action.request,
-                agent.spec.build,
+                agent.spec,
                 agent.build_options,
                 self._settings.builder,
+                self._settings.runtimes[agent.spec.serving.runtime],
             )
         )
 

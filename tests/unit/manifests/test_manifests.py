@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlagent.api import names
-from dlagent.api.types import Build, DLAgentSpec, Serving
+from dlagent.api.types import DLAgentSpec, Serving
 from dlagent.domain.artifact.request import Target, build_request
-from dlagent.manifests import build, deployment, network, store
+from dlagent.manifests import build, deployment, network, store, trial_server
 from dlagent.manifests.common import Object, Owner
 from tests.unit.reconcile.fake import SETTINGS, summary
 
@@ -49,13 +49,18 @@ def serving_deployment(serving: Serving, **drain: int) -> Object:
     return deployment.deployment(OWNER, REVISION, serving, profile, SETTINGS.builder, settings)
 
 
-def build_job(uri: str = "pvc://models/shoes.onnx", options: Build | None = None) -> Object:
+def build_job(uri: str = "pvc://models/shoes.onnx", **fields: Any) -> Object:
     spec = DLAgentSpec.model_validate(
-        {"model": {"source": {"uri": uri}}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
+        {
+            "model": {"source": {"uri": uri}},
+            "slo": {"latency": {"thresholdMilliseconds": 50}},
+            **fields,
+        }
     )
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
-    return build.job(OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder)
+    profile = SETTINGS.runtimes["triton"]
+    return build.job(OWNER, "b" * 16, request, spec, "o" * 16, SETTINGS.builder, profile)
 
 
 ALL: list[tuple[str, Object]] = [
@@ -200,10 +205,41 @@ def test_a_build_that_cannot_succeed_is_not_tried_again() -> None:
 
 
 def test_the_spec_of_a_build_wins_over_the_settings() -> None:
-    options = Build.model_validate(
-        {"image": "mine:1", "timeoutMinutes": 2, "resources": {"limits": {"memory": "1Gi"}}}
-    )
-    spec = build_job(options=options)["spec"]
-    container = spec["template"]["spec"]["containers"][0]
+    limits = {"limits": {"memory": "1Gi"}}
+    spec = build_job(build={"image": "mine:1", "timeoutMinutes": 2, "resources": limits})["spec"]
+    pod = spec["template"]["spec"]
+    container, beside = pod["containers"][0], pod["initContainers"][0]
     assert ("mine:1", 120) == (container["image"], spec["activeDeadlineSeconds"])
-    assert {"limits": {"memory": "1Gi"}} == container["resources"]
+    assert limits == container["resources"] == beside["resources"]
+
+
+def test_the_triton_that_a_build_measures_on_ends_with_it_and_is_on_no_network() -> None:
+    pod = build_job()["spec"]["template"]["spec"]
+    beside = pod["initContainers"][0]
+    assert ("triton:1", "Always") == (beside["image"], beside["restartPolicy"])
+    assert {"--allow-http=false", "--allow-metrics=false"} <= set(beside["args"])
+    assert ["--grpc-address=unix:/trials/triton"] == [
+        argument for argument in beside["args"] if "address" in argument
+    ]
+    assert "ports" not in beside
+    shared = {mount["name"] for mount in beside["volumeMounts"]} & {
+        mount["name"] for mount in pod["containers"][0]["volumeMounts"]
+    }
+    assert {"trials"} == shared  # neither the source nor the store
+
+
+def test_what_a_runtime_says_of_its_addresses_does_not_put_it_on_the_network() -> None:
+    profile = SETTINGS.runtimes["triton"].model_copy(
+        update={"args": ["--grpc-address=$(POD_IP)", "--x"], "command": ["tritonserver"]}
+    )
+    beside = trial_server.trial_server(profile, SETTINGS.builder.resources, None)
+    assert ["tritonserver"] == beside["command"]
+    assert beside["args"].index("--grpc-address=unix:/trials/triton") > beside["args"].index(
+        "--grpc-address=$(POD_IP)"
+    )
+
+
+def test_a_build_measures_on_the_accelerator_that_a_replica_will_have() -> None:
+    job = build_job(serving={"accelerator": {"resource": "nvidia.com/gpu", "count": 2}})
+    beside = job["spec"]["template"]["spec"]["initContainers"][0]
+    assert {"memory": "8Gi", "nvidia.com/gpu": "2"} == beside["resources"]["limits"]
