@@ -39,6 +39,7 @@ FULL = Serving.model_validate(
         "podLabels": {"team": "vision"},
         "podAnnotations": {"note": "x"},
         "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+        "responseCache": True,
     }
 )
 

@@ -21,6 +21,7 @@ from dlagent.domain.tuning.table import Workers, plainest
 ENGINE = "ONNXRuntime"
 _BACKENDS = {ENGINE: "onnxruntime"}
 # What the local cluster's backend reads, and whoever asks Triton for the model's configuration.
+_FREE = -1  # an axis of any size
 _SIMULATED_BASE = "simulated_base_milliseconds"
 _SIMULATED_PER_ITEM = "simulated_per_item_milliseconds"
 
@@ -29,7 +30,8 @@ _SIMULATED_PER_ITEM = "simulated_per_item_milliseconds"
 class ServingPlan:
     """How one replica serves. `max_batch_size` 0 is Triton's word for a model without batches.
 
-    `gathers` False: each request is a batch by itself, as the build sends them when it measures.
+    `gathers` False: each request is a batch by itself, and none comes before the first, as the
+    build measures.
     `note` says, for a person, where the promise cannot be kept by any choice.
     """
 
@@ -39,6 +41,7 @@ class ServingPlan:
     threads: int = 1
     accelerated: bool = False
     gathers: bool = True
+    response_cache: bool = False
     note: str | None = None
 
     @property
@@ -69,6 +72,7 @@ def serving_plan(tau: Sequence[TauPoint], serving: Serving, slo: Slo, batched: b
         instances=choice.workers.instances,
         threads=choice.workers.threads,
         accelerated=accelerated,
+        response_cache=serving.response_cache,
         note=_note(tau, slo) if choice.rate == 0 else None,
     )
 
@@ -109,6 +113,9 @@ def render_config(
         # Bare: with a queue time-out, a priority or a queue size Triton stalls lone requests.
         config.dynamic_batching.SetInParent()
         config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
+    _warm_up(config, interface, plan)
+    if plan.response_cache:
+        config.response_cache.enable = True
     group = config.instance_group.add()
     group.count = plan.instances
     if plan.accelerated and simulated is None:
@@ -138,7 +145,41 @@ def simulated_of(config: Mapping[str, Any]) -> Simulated | None:
     )
 
 
+def _warm_up(
+    config: "model_config_pb2.ModelConfig", interface: ModelInterface, plan: ServingPlan
+) -> None:
+    """A smallest and a largest batch of zeros before the first request: those sizes are slow once.
+
+    Triton makes a batch of b rows of b requests, and counts them.
+    """
+    for rows in _warm_up_batches(interface, plan):
+        request = config.model_warmup.add()
+        request.name = f"batch of {rows}"
+        request.batch_size = rows
+        for tensor in interface.inputs:
+            given = request.inputs[tensor.name]
+            given.data_type = _data_type(tensor)
+            given.dims.extend(tensor.shape)
+            given.zero_data = True
+
+
+def _warm_up_batches(interface: ModelInterface, plan: ServingPlan) -> list[int]:
+    """None where an axis is free: which sizes such a model takes nobody has said."""
+    free = any(_FREE in tensor.shape for tensor in interface.inputs)
+    return [] if free or not plan.gathers else sorted({1, max(1, plan.max_batch_size)})
+
+
+def warm_up_requests(interface: ModelInterface, plan: ServingPlan) -> int:
+    """How many requests Triton counts by itself before the first one of a client."""
+    return plan.instances * sum(_warm_up_batches(interface, plan))
+
+
 def _describe(message: "model_config_pb2.ModelInput", tensor: Tensor) -> None:
     message.name = tensor.name
-    message.data_type = model_config_pb2.DataType.Value(f"TYPE_{tensor.data_type}")
+    message.data_type = _data_type(tensor)
     message.dims.extend(tensor.shape)
+
+
+def _data_type(tensor: Tensor) -> int:
+    value: int = model_config_pb2.DataType.Value(f"TYPE_{tensor.data_type}")
+    return value

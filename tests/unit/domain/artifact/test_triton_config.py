@@ -17,6 +17,7 @@ from dlagent.domain.artifact.triton_config import (
     render_config,
     serving_plan,
     simulated_of,
+    warm_up_requests,
 )
 
 # tau(b) = 4 + b milliseconds
@@ -149,6 +150,42 @@ def test_batching_and_instances(plan: ServingPlan, batching: bool, expected_kind
 
     assert batching == config.HasField("dynamic_batching")
     assert expected_kind == kind(config)
+
+
+@pytest.mark.parametrize(
+    ("plan", "shape", "batches", "requests"),
+    [
+        pytest.param(ServingPlan(8, 0, 2), [28, 28], [1, 8], 18, id="smallest and largest"),
+        pytest.param(ServingPlan(1, 0, 1), [28, 28], [1], 1, id="batches of one"),
+        pytest.param(ServingPlan(0, 0, 1), [28, 28], [1], 1, id="no batch axis"),
+        pytest.param(ServingPlan(8, 0, 1), [-1, 28], [], 0, id="a size that nobody knows"),
+        pytest.param(ServingPlan(8, 0, 1, gathers=False), [28, 28], [], 0, id="to be measured"),
+    ],
+)
+def test_the_warm_up(
+    plan: ServingPlan, shape: list[int], batches: list[int], requests: int
+) -> None:
+    image = Tensor(name="image", data_type=DataType.UINT8, shape=shape)
+    interface = INTERFACE.model_copy(update={"inputs": [image]})
+    config = parsed(render_config(interface, plan, ENGINE))
+
+    assert batches == [request.batch_size for request in config.model_warmup]
+    assert requests == warm_up_requests(interface, plan)
+    for request in config.model_warmup:
+        assert ["image"] == list(request.inputs)
+        assert (2, shape, True) == (
+            request.inputs["image"].data_type,
+            list(request.inputs["image"].dims),
+            request.inputs["image"].zero_data,
+        )
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_responses_are_kept_where_the_spec_says_so(wanted: bool) -> None:
+    plan = serving_plan(TAU, Serving(response_cache=wanted), slo(100), True)
+    config = parsed(render_config(INTERFACE, plan, ENGINE))
+
+    assert wanted == config.response_cache.enable
 
 
 def test_a_simulated_accelerator_is_computed_by_the_cpu_whatever_was_asked_for() -> None:
