@@ -116,7 +116,8 @@ def _python_image(name: str, python: Python, operator: Path) -> Image:
 
 def _triton_image(python: Python, triton: Path) -> Image:
     site_packages = f"{_TRITON}/environment/lib/{_python_folder()}/site-packages"
-    tritonserver = f"{site_packages}/pytriton/tritonserver/bin"
+    folder = f"{site_packages}/pytriton/tritonserver"
+    tritonserver = f"{folder}/bin"
     libraries = [f"{site_packages}/nvidia_pytriton.libs", f"{python.base}/lib"]
     return Image(
         TRITON,
@@ -128,7 +129,8 @@ def _triton_image(python: Python, triton: Path) -> Image:
             "LD_LIBRARY_PATH": os.pathsep.join(libraries),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
-        [f"{tritonserver}/tritonserver"],
+        # Where the wheel has what NVIDIA's image has at Triton's default path.
+        [f"{tritonserver}/tritonserver", f"--cache-directory={folder}/caches"],
     )
 
 

@@ -212,11 +212,17 @@ class Serving(PodPlacement):
     runtime: DnsLabel = "triton"
     """Which of the runtimes in the operator's settings runs the model."""
     max_batch_size: Annotated[int, Field(ge=1, le=16_384)] | None = None
-    """Most requests in one batch. Absent: the largest that was measured to keep the latency."""
+    """Most requests in one batch. Absent: by what was measured, so that a replica answers the most
+    requests within the promise."""
     batch_delay_microseconds: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
     """How long a request may wait for others to share its batch. Absent: 0."""
     instances_per_replica: Annotated[int, Field(ge=1, le=64)] | None = None
-    """How many batches a replica works on at a time. Absent: 1."""
+    """How many batches a replica works on at a time. Absent: by what was measured, as far as the
+    CPU in resources allows (1 where it is not given)."""
+    response_cache: bool = False
+    """Answer a request that equals an earlier one from memory (64 MiB). Only for networks whose
+    answer depends on nothing but the request. Triton then tells no quantiles of the latency, so
+    SLOMet is Unknown."""
     accelerator: Accelerator | None = None
     """Accelerators that each replica gets. Absent: none."""
     affinity: Affinity | None = None

@@ -1,5 +1,6 @@
 """`python -m dlagent.build job`: the build as a Job's container runs it.
 
+`job` starts `work`, which does it, as a child: files that are not trusted are read there.
 The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the files of the source's Secret
 under /credentials, the store at /artifacts, room for copies at TMPDIR. Progress goes to stdout, the
 result to the termination message. A message is there from the first moment, so that a process that
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from dlagent.adapters.store import open_store
 from dlagent.build.progress import Progress
+from dlagent.build.supervise import supervise
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason, Summary, failed
 
@@ -24,7 +26,15 @@ REQUEST_VARIABLE = "DLAGENT_BUILD_REQUEST"
 
 def main(arguments: list[str] | None = None) -> int:
     """The program; returns its exit code, as `Summary.exit_code` explains."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given)
+    if options.command == "job":
+        child = [sys.executable, "-m", "dlagent.build", "work", *given[1:]]
+        return supervise(child, options.termination_log)
+    return _work(options)
+
+
+def _work(options: argparse.Namespace) -> int:
     message: Path = options.termination_log
 
     def killed_in(stage: str, _: str) -> None:
@@ -56,7 +66,12 @@ def _run(request: BuildRequest, options: argparse.Namespace, progress: Progress)
         # Downloads are kept beside artifacts on a volume; an object store is as far as the source.
         downloads = None if "://" in options.store else Path(options.store)
         places = Places(
-            options.sources, store, Path(scratch), options.credentials, downloads=downloads
+            options.sources,
+            store,
+            Path(scratch),
+            options.credentials,
+            downloads=downloads,
+            trials=options.trials,
         )
         return build(request, places, progress)
 
@@ -70,12 +85,19 @@ def _write(path: Path, summary: Summary) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dlagent.build", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="job")
-    job = commands.add_parser("job", help="run the build that the environment describes")
-    job.add_argument("--sources", type=Path, default=Path("/sources"))
-    job.add_argument("--credentials", type=Path, default=Path("/credentials"))
-    job.add_argument("--store", default="/artifacts", help="a folder or a URL")
-    job.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="job")
+    for name, text in (
+        ("job", "run the build that the environment describes"),
+        ("work", "the same in this process, where a crash tells nothing"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--sources", type=Path, default=Path("/sources"))
+        command.add_argument("--credentials", type=Path, default=Path("/credentials"))
+        command.add_argument("--store", default="/artifacts", help="a folder or a URL")
+        command.add_argument(
+            "--trials", type=Path, help="folder shared with a Triton to measure on"
+        )
+        command.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser
 
 

@@ -1,101 +1,125 @@
-"""Stage 6: the time of a batch by its size, on one thread with the serving backend's options.
+"""Stage 6: the time of a batch by its size, and by the instances and threads that work at once.
 
-For a simulated accelerator each batch is then run again and held, as the serving backend holds it.
+On the Triton beside the build where there is one, by the design of dlagent.domain.tuning.trials;
+else in process, for one instance on one thread. A Triton that does not come, or refuses, fails no
+build: it is measured in process, and said.
 """
 
-import statistics
+import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from dlagent.build.failure import BuildError
+from dlagent.adapters.trial_server import TrialServer, TrialServerError
+from dlagent.build.measure_in_process import measure_in_process
 from dlagent.build.network import sample
-from dlagent.build.runtime import Array, RunError, Session
+from dlagent.build.runtime import Session
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
-from dlagent.domain.artifact.request import Simulated
-from dlagent.domain.artifact.summary import FailureReason
+from dlagent.domain.artifact.request import Target
+from dlagent.domain.artifact.triton_config import ServingPlan, render_config
+from dlagent.domain.tuning.table import Workers
+from dlagent.domain.tuning.trials import Done, Trial, TrialSpace, next_trial, trial_space
 
-BATCHES = (1, 2, 4, 8, 16, 32)
-BUDGET_SECONDS = 2.0
-_WARM_UP = 2
-_MOST_REPEATS = 30
-_FEWEST_REPEATS = 3
-_HELD_REPEATS = 3  # batches of 1 to 32 that last 40 ms + 20 ms a row are held for 4.5 s in all
+IN_PROCESS = "measured in process"
+_CPU = "cpu"
+_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+_MOST_TRIALS = 24
+_READY_SECONDS = 60.0
+_STAGE_SECONDS = 30.0  # no trial begins later
 
 
-def measure(
-    session: Session,
-    interface: ModelInterface,
-    free_size: int,
-    simulated: Simulated | None = None,
-) -> list[TauPoint]:
-    """Medians, smallest batch first. A slow model has fewer points, but always the first.
+@dataclass(frozen=True)
+class Subject:
+    """The agent's model, as it is to be measured."""
+
+    model: bytes
+    interface: ModelInterface
+    engine: str
+    free_size: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The table, and how it was measured: `how` is the end of a sentence."""
+
+    tau: list[TauPoint]
+    how: str
+
+
+def measure(subject: Subject, session: Session, target: Target, trials: Path | None) -> Measured:
+    """The table of an artifact; `trials` is the folder that a Triton shares, if there is one.
 
     Raises:
         BuildError: InvalidModel, where the model does not take a batch.
     """
-    points = _computed(session, interface, free_size)
-    if simulated is None:
-        return points
-    return [_held(session, interface, free_size, simulated, point.batch) for point in points]
+    why = ""
+    if trials is not None:
+        try:
+            with TrialServer(trials) as server:
+                server.wait(_READY_SECONDS)
+                return _on_triton(subject, target, server)
+        except (TrialServerError, OSError) as error:
+            why = f", since it was not possible on Triton: {error}"
+    points = measure_in_process(session, subject.interface, subject.free_size, target.simulated)
+    return Measured(points, IN_PROCESS + why)
 
 
-def _computed(session: Session, interface: ModelInterface, free_size: int) -> list[TauPoint]:
-    started = time.monotonic()
+def _on_triton(subject: Subject, target: Target, server: TrialServer) -> Measured:
+    accelerated = target.accelerator != _CPU
+    space = trial_space(subject.interface.batched, available_cores(), accelerated)
+    loaded: Workers | None = None
+
+    def milliseconds(trial: Trial) -> float:
+        nonlocal loaded
+        if trial.workers != loaded:
+            server.load(subject.model, _config(subject, target, space, trial.workers))
+            loaded = trial.workers
+        batch = trial.batch if subject.interface.batched else None
+        feed = sample(subject.interface.inputs, "measure", batch, subject.free_size)
+        return server.milliseconds(feed, trial.batch, trial.workers.instances)
+
+    points, reason = table(space, milliseconds)
+    return Measured(points, f"measured on Triton {server.version}, {len(points)} trials: {reason}")
+
+
+def table(space: TrialSpace, milliseconds: Callable[[Trial], float]) -> tuple[list[TauPoint], str]:
+    """All that the design wants to know, as far as there is time, and why it ended."""
+    end = time.monotonic() + _STAGE_SECONDS
     points: list[TauPoint] = []
-    share = BUDGET_SECONDS / len(BATCHES)
-    for batch in BATCHES if interface.batched else (None,):
-        spent = time.monotonic() - started
-        if points and spent + _cost(points[-1]) > BUDGET_SECONDS:
-            break
-        feed = sample(interface.inputs, "measure", batch, free_size)
-        milliseconds = _median(session, feed, share)
-        points.append(TauPoint(batch=batch or 1, milliseconds=milliseconds))
-    return points
+    while True:
+        trial = next_trial(points, space, _MOST_TRIALS)
+        if isinstance(trial, Done):
+            return points, trial.reason
+        if points and time.monotonic() > end:
+            return points, f"{_STAGE_SECONDS:.0f} s were over"
+        points.append(
+            TauPoint(
+                batch=trial.batch,
+                milliseconds=float(f"{milliseconds(trial):.4g}"),
+                threads=trial.workers.threads,
+                instances=trial.workers.instances,
+            )
+        )
 
 
-def _cost(last: TauPoint) -> float:
-    """Seconds that the next, doubled batch takes at least."""
-    return (_WARM_UP + _FEWEST_REPEATS) * 2 * last.milliseconds / 1000
+def _config(subject: Subject, target: Target, space: TrialSpace, workers: Workers) -> str:
+    plan = ServingPlan(
+        max_batch_size=space.batches[-1] if subject.interface.batched else 0,
+        batch_delay_microseconds=0,
+        instances=workers.instances,
+        threads=workers.threads,
+        accelerated=target.accelerator != _CPU,
+        gathers=False,
+    )
+    return render_config(subject.interface, plan, subject.engine, target.simulated)
 
 
-def _held(
-    session: Session,
-    interface: ModelInterface,
-    free_size: int,
-    simulated: Simulated,
-    batch: int,
-) -> TauPoint:
-    feed = sample(interface.inputs, "measure", batch if interface.batched else None, free_size)
-    times: list[float] = []
-    for _ in range(_HELD_REPEATS):
-        began = time.perf_counter()
-        _run(session, feed)
-        end = began + simulated.milliseconds(batch) / 1000
-        time.sleep(max(0.0, end - time.perf_counter()))
-        times.append((time.perf_counter() - began) * 1000)
-    return TauPoint(batch=batch, milliseconds=_rounded_median(times))
-
-
-def _median(session: Session, feed: dict[str, Array], budget_seconds: float) -> float:
-    times: list[float] = []
-    end = time.monotonic() + budget_seconds
-    for repeat in range(_WARM_UP + _MOST_REPEATS):
-        began = time.perf_counter()
-        _run(session, feed)
-        if repeat >= _WARM_UP:
-            times.append((time.perf_counter() - began) * 1000)
-        if len(times) >= _FEWEST_REPEATS and time.monotonic() > end:
-            break
-    return _rounded_median(times)
-
-
-def _run(session: Session, feed: dict[str, Array]) -> None:
+def available_cores() -> int:
+    """Those that this container may use; the Triton beside it has the same limits."""
+    allowed = len(os.sched_getaffinity(0))
     try:
-        session.run(feed)
-    except RunError as error:
-        raise BuildError(
-            FailureReason.INVALID_MODEL, f"the model does not take a batch: {error}"
-        ) from error
-
-
-def _rounded_median(times: list[float]) -> float:
-    return float(f"{statistics.median(times):.4g}")
+        quota, period = _CPU_LIMIT.read_text().split()
+        return min(allowed, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup of its own, or no limit ("max")
+        return allowed

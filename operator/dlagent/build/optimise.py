@@ -3,6 +3,7 @@
 Called by dlagent.build.pipeline. Gathers what the search needs, runs it, and tells of it.
 """
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,8 +84,7 @@ def optimise(
     network = loaded.network
     judging = _judging(request, loaded, progress)
     facts = _facts(request, loaded, judging.examples)
-    folder = scratch / "candidates"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="candidates-", dir=scratch))
     workshop = SourceWorkshop(
         network, judging.examples, loaded.programs, judging.judge, optimisations(), folder
     )

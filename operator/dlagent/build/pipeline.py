@@ -23,7 +23,7 @@ from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
 from dlagent.build.load import load
 from dlagent.build.machine import instruction_set
-from dlagent.build.measure import measure
+from dlagent.build.measure import Subject, measure
 from dlagent.build.optimise import GateFailedError, Optimised, optimise
 from dlagent.build.parity import check_parity
 from dlagent.build.progress import Progress
@@ -48,7 +48,9 @@ from dlagent.domain.artifact.summary import (
     failed,
     of_manifest,
 )
+from dlagent.domain.artifact.triton_config import ENGINE
 from dlagent.domain.search.halving import EFFORTS
+from dlagent.domain.tuning.table import plainest
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Places:
 
     `credentials` holds the files of the source's Secret, `downloads` is the folder of the store
     that downloads are kept in (None: they are not). `local_files`: whether file:// is a source.
+    `trials` is the folder shared with the Triton to measure on, if there is one.
     """
 
     sources: Path
@@ -65,6 +68,7 @@ class Places:
     credentials: Path = Path("/credentials")
     downloads: Path | None = None
     local_files: bool = False
+    trials: Path | None = None
 
 
 def build(
@@ -86,9 +90,9 @@ def build(
             progress.end()
             text = f"artifact {key[:12]} is known"
             return _told(places.store, known, Outcome.CACHED, text, source)
-        manifest = _Build(request, places, progress).make(source, key, efforts)
+        manifest, how = _Build(request, places, progress).make(source, key, efforts)
         progress.end()
-        message = _success(manifest, request.target.simulated)
+        message = f"{_success(manifest, request.target.simulated)}; {how}"
         return _told(places.store, manifest, Outcome.PUBLISHED, message, source)
     except GateFailedError as error:
         return with_candidates(
@@ -162,7 +166,8 @@ class _Build:
     places: Places
     progress: Progress
 
-    def make(self, source: Source, key: str, efforts: Sequence[float]) -> Manifest:
+    def make(self, source: Source, key: str, efforts: Sequence[float]) -> tuple[Manifest, str]:
+        """The artifact, and how its times were measured."""
         request, progress = self.request, self.progress
         beside = self._fetch_beside()
         loaded = load(request, source, beside, progress)
@@ -179,8 +184,9 @@ class _Build:
         parity = check_parity(optimised.run, network, fused, session)
         check = golden(session, fused.interface, network.free_size)
         simulated = request.target.simulated
-        progress.begin("measure", f"measuring batches of up to 32{_aside(simulated)}")
-        tau = measure(session, fused.interface, network.free_size, simulated)
+        progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
+        subject = Subject(data, fused.interface, ENGINE, network.free_size)
+        measured = measure(subject, session, request.target, self.places.trials)
         progress.begin("publish", f"publishing artifact {key[:12]}")
         built = Built(
             key=key,
@@ -188,13 +194,14 @@ class _Build:
             model=data,
             precision=optimised.candidate.precision,
             interface=fused.interface,
-            tau=tau,
+            tau=measured.tau,
+            measured=measured.how,
             self_check=check,
             versions=loaded.versions,
             simulated=simulated,
         )
         report = _report(request, source, built, optimised, parity, progress)
-        return publish(self.places.store, built, report)
+        return publish(self.places.store, built, report), measured.how
 
     def _fetch_beside(self) -> dict[str, Path]:
         """The data set and the student, by the field of the spec that names them."""
@@ -231,6 +238,7 @@ def _report(
         batched=built.interface.batched,
         not_batched_because=optimised.network.whole_because,
         tau=built.tau,
+        tau_measured=built.measured,
         tau_measured_on=str(built.simulated) if built.simulated is not None else None,
         machine={"instructionSet": instruction_set()},
         stage_seconds=dict(progress.seconds),
@@ -239,7 +247,8 @@ def _report(
 
 
 def _success(manifest: Manifest, simulated: Simulated | None) -> str:
-    first, last = manifest.tau[0], manifest.tau[-1]
+    points = plainest(manifest.tau)
+    first, last = points[0], points[-1]
     times = f"batch {first.batch} in {first.milliseconds:.3g} ms"
     if last is not first:
         times += f", batch {last.batch} in {last.milliseconds:.3g} ms"

@@ -28,6 +28,7 @@ class Built:
     precision: str
     interface: ModelInterface
     tau: list[TauPoint]
+    measured: str  # how tau was
     self_check: SelfCheck
     versions: dict[str, str]
     simulated: Simulated | None  # what tau is of, where it is not of this machine

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from dlagent.api import names
-from dlagent.api.types import Build, Scheme
+from dlagent.api.types import DLAgentSpec, Scheme
 from dlagent.domain.artifact.request import BuildRequest, read_uris
+from dlagent.manifests import trial_server
 from dlagent.manifests.common import (
     Object,
     Owner,
@@ -15,7 +16,7 @@ from dlagent.manifests.common import (
     resources,
 )
 from dlagent.manifests.egress import outward
-from dlagent.manifests.settings import Builder, Egress, Store
+from dlagent.manifests.settings import Builder, Egress, Profile, Store
 from dlagent.manifests.store import access
 
 # Exit code of the builder where trying again cannot help.
@@ -43,20 +44,21 @@ def job(
     owner: Owner,
     build_id: str,
     request: BuildRequest,
-    build: Build,
+    spec: DLAgentSpec,
     options: str,
     builder: Builder,
+    profile: Profile,
     store: Store,
-    secret: str | None = None,
 ) -> Object:
     """The build Job. Its name is a function of the build, so that equal agents share one.
 
-    `options` is kept as an annotation: a Job made from other options is replaced. `secret` is the
-    name of the Secret with the source's credentials.
+    `options` is kept as an annotation: a Job made from other options is replaced. `profile` is the
+    runtime that will serve, on which the build measures.
     """
     labels = _labels() | {names.BUILD_LABEL: build_id}
     if needs_network(request):
         labels[names.NETWORK_LABEL] = names.NETWORK_SOURCES
+    build = spec.build
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
     metadata["ownerReferences"][0]["controller"] = False
@@ -71,7 +73,7 @@ def job(
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
-                "spec": _pod(owner.namespace, request, build, builder, store, secret),
+                "spec": _pod(owner.namespace, request, spec, builder, profile, store),
             },
         },
     }
@@ -99,42 +101,57 @@ def _failure_policy() -> Object:
 def _pod(
     namespace: str,
     request: BuildRequest,
-    build: Build,
+    spec: DLAgentSpec,
     builder: Builder,
+    profile: Profile,
     store: Store,
-    secret: str | None,
 ) -> Object:
     held = access(namespace, store, read_only=False)
+    build = spec.build
+    wanted = build.resources or builder.resources
     mounts: list[Object] = [
         *held.container.get("volumeMounts", []),
         {"name": "scratch", "mountPath": "/scratch"},
+        dict(trial_server.MOUNT),
     ]
-    volumes: list[Object] = [*held.volumes, {"name": "scratch", "emptyDir": {}}]
+    volumes: list[Object] = [
+        *held.volumes,
+        {"name": "scratch", "emptyDir": {}},
+        *trial_server.VOLUMES,
+    ]
     for number, claim in enumerate(source_claims(request)):
         name = f"source-{number}" if number else "source"
         mounts.append({"name": name, "mountPath": f"/sources/{claim}", "readOnly": True})
         volumes.append(
             {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         )
-    secrets: list[Object] = list(held.container.get("envFrom", []))
-    if secret is not None:
+    from_secrets: list[Object] = list(held.container.get("envFrom", []))
+    secrets = source_secrets(spec)
+    if secrets:
         # A Secret that is missing stops the container with a reason that names it; a volume that
         # is not optional would stop the pod before, without one.
-        secrets.append({"secretRef": {"name": secret}})
+        from_secrets += [{"secretRef": {"name": name}} for name in secrets]
         mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
-        volumes.append({"name": "credentials", "secret": {"secretName": secret, "optional": True}})
+        files = [{"secret": {"name": name, "optional": True}} for name in secrets]
+        volumes.append({"name": "credentials", "projected": {"sources": files}})
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         **placement(build),
+        "initContainers": [
+            trial_server.trial_server(profile, wanted, spec.serving.accelerator),
+        ],
         "containers": [
             {
                 "name": "build",
                 "image": build.image or builder.image,
                 "imagePullPolicy": builder.image_pull_policy,
-                "args": ["python", "-m", "dlagent.build", "job", "--store", held.location],
+                "args": [
+                    *("python", "-m", "dlagent.build", "job", "--store", held.location),
+                    *("--trials", str(trial_server.FOLDER)),
+                ],
                 "env": [
                     {
                         "name": "DLAGENT_BUILD_REQUEST",
@@ -143,8 +160,8 @@ def _pod(
                     {"name": "TMPDIR", "value": "/scratch"},
                     {"name": "HOME", "value": "/scratch"},
                 ],
-                **({"envFrom": secrets} if secrets else {}),
-                "resources": resources(build.resources or builder.resources),
+                **({"envFrom": from_secrets} if from_secrets else {}),
+                "resources": resources(wanted),
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -165,6 +182,14 @@ def source_claims(request: BuildRequest) -> list[str]:
     """The claims that hold the source, the data set and the student, each once."""
     claims = [source_volume(uri) for uri in read_uris(request)]
     return list(dict.fromkeys(claim for claim in claims if claim is not None))
+
+
+def source_secrets(spec: DLAgentSpec) -> list[str]:
+    """The Secrets with the credentials of the source, the data set and the student, each once."""
+    student = spec.build.distill.student if spec.build.distill is not None else None
+    sources = (spec.model.source, spec.build.dataset, student)
+    named = [s.secret_ref.name for s in sources if s is not None and s.secret_ref is not None]
+    return list(dict.fromkeys(named))
 
 
 def needs_network(request: BuildRequest) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ METRICS_ARGUMENTS = (
     "--metrics-config=summary_latencies=true",
     "--metrics-config=summary_quantiles=0.5:0.02,0.9:0.01,0.95:0.005,0.99:0.001,0.999:0.0005",
 )
+_RESPONSE_CACHE_BYTES = 64 * _MIB  # as the field's description says
 _RESTRICTED_APIS = "model-repository,logging,shared-memory"
 
 
@@ -196,8 +198,8 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
         "name": "triton",
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
-        "args": [*_triton_args(owner, drain), *profile.args],
-        "env": _env(profile, serving),
+        "args": [*_triton_args(owner, serving, drain), *profile.args],
+        "env": environment(profile, serving.env or []),
         "ports": [
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
@@ -222,7 +224,7 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
     return container
 
 
-def _triton_args(owner: Owner, drain: Drain) -> list[str]:
+def _triton_args(owner: Owner, serving: Serving, drain: Drain) -> list[str]:
     # Nobody is told the key, so these APIs are closed; nothing in a pod needs them.
     key = hashlib.sha256(f"restricted:{owner.uid}".encode()).hexdigest()[:32]
     return [
@@ -236,15 +238,21 @@ def _triton_args(owner: Owner, drain: Drain) -> list[str]:
         f"--grpc-port={GRPC_PORT}",
         f"--metrics-port={METRICS_PORT}",
         *METRICS_ARGUMENTS,
+        *(response_cache_arguments() if serving.response_cache else ()),
         f"--http-restricted-api={_RESTRICTED_APIS}:dlagent-key={key}",
         f"--grpc-restricted-protocol={_RESTRICTED_APIS}:dlagent-key={key}",
     ]
 
 
-def _env(profile: Profile, serving: Serving) -> list[Object]:
-    """The pod's address, the profile's environment, the agent's; the last of a name counts."""
+def response_cache_arguments() -> list[str]:
+    """What the field serving.responseCache asks of Triton beside config.pbtxt."""
+    return [f"--cache-config=local,size={_RESPONSE_CACHE_BYTES}"]
+
+
+def environment(profile: Profile, more: Sequence[Mapping[str, Any]]) -> list[Object]:
+    """The pod's address, the profile's environment, and `more`; the last of a name counts."""
     pod_ip = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-    merged = {entry["name"]: dict(entry) for entry in [*profile.env, *(serving.env or []), pod_ip]}
+    merged = {entry["name"]: dict(entry) for entry in [*profile.env, *more, pod_ip]}
     # First, since $(POD_IP) in another variable sees only those before it.
     return [merged.pop("POD_IP"), *merged.values()]
 

@@ -108,7 +108,6 @@ class Applier:
     async def _start_build(self, agent: Agent, action: StartBuild) -> None:
         await self._ensure_store(agent)
         builder = self._settings.builder
-        secret = agent.spec.model.source.secret_ref
         await self._ensure(agent, build.network_policy(agent.namespace))
         if build.needs_network(action.request):
             await self._ensure(agent, build.egress_policy(agent.namespace, builder.egress))
@@ -117,11 +116,11 @@ class Applier:
                 _owner(agent),
                 action.build_id,
                 action.request,
-                agent.spec.build,
+                agent.spec,
                 agent.build_options,
                 builder,
+                self._settings.runtimes[agent.spec.serving.runtime],
                 self._settings.artifacts,
-                secret.name if secret is not None else None,
             )
         )
 

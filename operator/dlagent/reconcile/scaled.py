@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from dlagent.api.types import DLAgentSpec, ScalingMode
-from dlagent.domain.artifact.triton_config import serving_plan
+from dlagent.domain.artifact.triton_config import serving_plan, warm_up_requests
 from dlagent.domain.scaling.decision import ScalingSettings
-from dlagent.domain.scaling.service_time import ServiceTime, fit_service_time
+from dlagent.domain.scaling.service_time import ServiceTime
+from dlagent.domain.tuning.table import service_time
 from dlagent.manifests.store import record_name
 from dlagent.reconcile import observe
 from dlagent.reconcile.ports import ClusterReader, Object
@@ -16,7 +17,10 @@ from dlagent.runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """`artifact`: the first characters of its key, of the revision that serves; "" for none."""
+    """`artifact`: the first characters of its key, of the revision that serves; "" for none.
+
+    `warm_up_requests`: how many requests each pod counts before those of clients.
+    """
 
     uid: str
     generation: int
@@ -24,6 +28,7 @@ class Scaled:
     mode: ScalingMode
     paused: bool
     window_days: int
+    warm_up_requests: int
     settings: ScalingSettings
 
     @property
@@ -51,6 +56,7 @@ def scaled_agent(
     if profile is None:
         return None
     metadata, latency = obj["metadata"], spec.slo.latency
+    service, warm_up = _served(spec, metadata["namespace"], artifact, reader)
     return Scaled(
         uid=metadata["uid"],
         generation=metadata.get("generation", 0),
@@ -58,8 +64,9 @@ def scaled_agent(
         mode=spec.scaling.mode,
         paused=spec.paused,
         window_days=spec.slo.window_days,
+        warm_up_requests=warm_up,
         settings=ScalingSettings(
-            service=_service_time(spec, metadata["namespace"], artifact, reader),
+            service=service,
             threshold_seconds=latency.threshold_milliseconds / 1000,
             objective=float(latency.objective_percent) / 100,
             min_replicas=spec.scaling.min_replicas,
@@ -71,18 +78,15 @@ def scaled_agent(
     )
 
 
-def _service_time(
+def _served(
     spec: DLAgentSpec, namespace: str, artifact: str, reader: ClusterReader
-) -> ServiceTime | None:
-    """How long the artifact's batches take, as its build measured them."""
+) -> tuple[ServiceTime | None, int]:
+    """How long the artifact's batches take, as its build measured them; its warm-up requests."""
     record = observe.record(reader.get("ConfigMap", namespace, record_name(artifact)))
     if record is None or record.summary.interface is None:
-        return None
-    summary = record.summary
-    batched = record.summary.interface.batched
-    plan = serving_plan(summary.tau, spec.serving, spec.slo, batched)
-    return fit_service_time(
-        [(point.batch, point.milliseconds / 1000) for point in summary.tau],
-        max(1, plan.max_batch_size),
-        plan.batch_delay_microseconds / 1e6,
-    )
+        return None, 0
+    tau, interface = record.summary.tau, record.summary.interface
+    plan = serving_plan(tau, spec.serving, spec.slo, interface.batched)
+    delay_seconds = plan.batch_delay_microseconds / 1e6
+    service = service_time(tau, plan.workers, max(1, plan.max_batch_size), delay_seconds)
+    return service, warm_up_requests(interface, plan)

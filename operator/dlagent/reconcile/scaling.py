@@ -18,7 +18,7 @@ from dlagent.domain.rollout.size import carried_over
 from dlagent.domain.scaling.births import births
 from dlagent.domain.scaling.decision import Decision, ScalingState, decide
 from dlagent.domain.scaling.ledger import Ledger, account
-from dlagent.domain.scaling.samples import PodSamples, SnapshotReading
+from dlagent.domain.scaling.samples import PodSamples, SnapshotReading, without_warm_up
 from dlagent.domain.scaling.signals import Signals, signals
 from dlagent.domain.scaling.slo import SloJudgement, SloWindow, judge
 from dlagent.domain.scaling.supply import supply
@@ -204,7 +204,7 @@ class Scaler:
         found = observe.pods(self._reader.list("Pod", key.namespace, serving_selector(key.name)))
         samples: dict[str, PodSamples] = {}
         if not isinstance(snapshot, NoData):
-            samples = _of_pods(key, found, snapshot.pods)
+            samples = _of_pods(key, found, snapshot.pods, entry.scaled.warm_up_requests)
             entry.births = births(entry.births, (pod.name for pod in found), samples)
         revision = entry.serving.revision if entry.serving is not None else ""
         pods = supply(found, revision, entry.births, now, scaling.pod_start_seconds)
@@ -266,10 +266,13 @@ def _is_recent(known: _Recorded, now: float) -> bool:
 
 
 def _of_pods(
-    key: Key, pods: tuple[Pod, ...], samples: Mapping[tuple[str, str], PodSamples]
+    key: Key,
+    pods: tuple[Pod, ...],
+    samples: Mapping[tuple[str, str], PodSamples],
+    warm_up_requests: int,
 ) -> dict[str, PodSamples]:
     found = ((pod.name, samples.get((key.namespace, pod.name))) for pod in pods)
-    return {name: its for name, its in found if its is not None}
+    return {name: without_warm_up(its, warm_up_requests) for name, its in found if its is not None}
 
 
 def _outcome(view: ScalingView) -> Hashable:

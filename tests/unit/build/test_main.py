@@ -13,12 +13,13 @@ import pytest
 from onnx import ModelProto
 
 from dlagent.build.__main__ import main
+from dlagent.build.progress import STAGES
 from dlagent.domain.artifact.summary import Summary, parse_summary
 
 
-def arguments(root: Path) -> list[str]:
+def arguments(root: Path, command: str = "work") -> list[str]:
     return [
-        *("job", "--sources", str(root / "sources"), "--store", str(root / "store")),
+        *(command, "--sources", str(root / "sources"), "--store", str(root / "store")),
         *("--termination-log", str(root / "message")),
     ]
 
@@ -43,9 +44,25 @@ def test_a_build_ends_with_its_summary_as_the_message(
 
     assert "Published" == message(tmp_path).outcome
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(n, 7) for n in range(1, 8)] == [(line["step"], line["of"]) for line in lines]
-    assert "fetch" == lines[0]["stage"]
+    stages = list(dict.fromkeys(line["stage"] for line in lines))
+    assert [stage for stage in STAGES if stage != "data"] == stages
+    assert all(line["of"] == len(STAGES) for line in lines)
+    assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
     assert "reading pvc://models/net.onnx" == lines[0]["message"]
+
+
+def test_the_job_is_the_same_in_a_child(
+    workshop: Any,
+    double: Callable[..., ModelProto],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workshop.put(double())
+    monkeypatch.setenv("DLAGENT_BUILD_REQUEST", workshop.request().model_dump_json(by_alias=True))
+
+    assert 0 == main(arguments(tmp_path, "job"))
+
+    assert "Published" == message(tmp_path).outcome
 
 
 @pytest.mark.parametrize(
@@ -76,8 +93,8 @@ def test_a_killed_build_has_said_where_it_was(workshop: Any, tmp_path: Path) -> 
     workshop.put(b"")
     program = (
         "import os, signal, sys;"
-        "import dlagent.build.__main__ as program, dlagent.build.pipeline as pipeline;"
-        "pipeline.detect = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "import dlagent.build.__main__ as program, dlagent.build.load as load;"
+        "load.detect = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
         "program.main(sys.argv[1:])"
     )
 

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlagent.api import names
-from dlagent.api.types import Build, DLAgentSpec, Serving
+from dlagent.api.types import DLAgentSpec, Serving
 from dlagent.build.sources.guard import is_public
 from dlagent.domain.artifact.request import Target, build_request
 from dlagent.domain.sweep.unused import SweepReport
-from dlagent.manifests import build, deployment, network, store, sweep
+from dlagent.manifests import build, deployment, network, store, sweep, trial_server
 from dlagent.manifests.common import Object, Owner
 from dlagent.runtime.settings import ArtifactSettings, Egress
 from tests.unit.reconcile.fake import SETTINGS, summary
@@ -44,6 +44,7 @@ FULL = Serving.model_validate(
         "podLabels": {"team": "vision"},
         "podAnnotations": {"note": "x"},
         "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+        "responseCache": True,
     }
 )
 
@@ -70,18 +71,22 @@ def serving_deployment(
 
 def build_job(
     uri: str = "pvc://models/shoes.onnx",
-    options: Build | None = None,
     secret: str | None = None,
     artifacts: ArtifactSettings = CLAIM,
+    **fields: Any,
 ) -> Object:
+    source = {"uri": uri} | ({"secretRef": {"name": secret}} if secret is not None else {})
     spec = DLAgentSpec.model_validate(
-        {"model": {"source": {"uri": uri}}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
+        {
+            "model": {"source": source},
+            "slo": {"latency": {"thresholdMilliseconds": 50}},
+            **fields,
+        }
     )
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
-    return build.job(
-        OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder, artifacts, secret
-    )
+    profile = SETTINGS.runtimes["triton"]
+    return build.job(OWNER, "b" * 16, request, spec, "o" * 16, SETTINGS.builder, profile, artifacts)
 
 
 EGRESS = [
@@ -134,7 +139,7 @@ def test_pods_keep_to_pod_security_restricted(_name: str, pod: Object) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert {"type": "RuntimeDefault"} == spec["securityContext"]["seccompProfile"]
     assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-    allowed = {"emptyDir", "persistentVolumeClaim", "secret"}
+    allowed = {"emptyDir", "persistentVolumeClaim", "projected"}
     assert all(allowed & volume.keys() for volume in spec["volumes"])
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         security = container["securityContext"]
@@ -170,6 +175,7 @@ def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
     }
     expected = {
         "deployment-object-store": ["load"],
+        "job-network": ["build"],  # those of the source
         "job-object-store": ["build"],
         "sweep-job-object-store": ["store"],
     }
@@ -335,8 +341,29 @@ def test_an_address_is_let_out_to_or_not(address: str, let_out: bool) -> None:
 def test_the_secret_is_variables_and_files_of_the_build() -> None:
     spec = build_job("s3://models/a.onnx", secret="store")["spec"]["template"]["spec"]
     assert [{"secretRef": {"name": "store"}}] == spec["containers"][0]["envFrom"]
-    secrets = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
-    assert [{"secretName": "store", "optional": True}] == secrets
+    files = [volume["projected"] for volume in spec["volumes"] if "projected" in volume]
+    assert [{"sources": [{"secret": {"name": "store", "optional": True}}]}] == files
+
+
+def test_the_data_set_and_the_student_are_reached_as_the_source_is() -> None:
+    student = {"uri": "pvc://students/s.pt2", "sha256": "2" * 64, "secretRef": {"name": "more"}}
+    options = {
+        "dataset": {"uri": "pvc://models/d.npz", "sha256": "1" * 64, "secretRef": {"name": "keys"}},
+        "distill": {"student": student},
+    }
+    spec = build_job(secret="keys", build=options)["spec"]["template"]["spec"]
+
+    claims = [
+        v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "source" in v["name"]
+    ]
+    assert ["models", "students"] == claims
+    assert ["keys", "more"] == [e["secretRef"]["name"] for e in spec["containers"][0]["envFrom"]]
+
+
+def test_a_data_set_on_the_network_lets_the_build_out() -> None:
+    dataset = {"dataset": {"uri": "s3://data/d.npz", "sha256": "1" * 64}}
+    labels = build_job(build=dataset)["spec"]["template"]["metadata"]["labels"]
+    assert names.NETWORK_SOURCES == labels[names.NETWORK_LABEL]
 
 
 def test_a_build_without_credentials_gets_none() -> None:
@@ -353,10 +380,41 @@ def test_a_build_that_cannot_succeed_is_not_tried_again() -> None:
 
 
 def test_the_spec_of_a_build_wins_over_the_settings() -> None:
-    options = Build.model_validate(
-        {"image": "mine:1", "timeoutMinutes": 2, "resources": {"limits": {"memory": "1Gi"}}}
-    )
-    spec = build_job(options=options)["spec"]
-    container = spec["template"]["spec"]["containers"][0]
+    limits = {"limits": {"memory": "1Gi"}}
+    spec = build_job(build={"image": "mine:1", "timeoutMinutes": 2, "resources": limits})["spec"]
+    pod = spec["template"]["spec"]
+    container, beside = pod["containers"][0], pod["initContainers"][0]
     assert ("mine:1", 120) == (container["image"], spec["activeDeadlineSeconds"])
-    assert {"limits": {"memory": "1Gi"}} == container["resources"]
+    assert limits == container["resources"] == beside["resources"]
+
+
+def test_the_triton_that_a_build_measures_on_ends_with_it_and_is_on_no_network() -> None:
+    pod = build_job()["spec"]["template"]["spec"]
+    beside = pod["initContainers"][0]
+    assert ("triton:1", "Always") == (beside["image"], beside["restartPolicy"])
+    assert {"--allow-http=false", "--allow-metrics=false"} <= set(beside["args"])
+    assert ["--grpc-address=unix:/trials/triton"] == [
+        argument for argument in beside["args"] if "address" in argument
+    ]
+    assert "ports" not in beside
+    shared = {mount["name"] for mount in beside["volumeMounts"]} & {
+        mount["name"] for mount in pod["containers"][0]["volumeMounts"]
+    }
+    assert {"trials"} == shared  # neither the source nor the store
+
+
+def test_what_a_runtime_says_of_its_addresses_does_not_put_it_on_the_network() -> None:
+    profile = SETTINGS.runtimes["triton"].model_copy(
+        update={"args": ["--grpc-address=$(POD_IP)", "--x"], "command": ["tritonserver"]}
+    )
+    beside = trial_server.trial_server(profile, SETTINGS.builder.resources, None)
+    assert ["tritonserver"] == beside["command"]
+    assert beside["args"].index("--grpc-address=unix:/trials/triton") > beside["args"].index(
+        "--grpc-address=$(POD_IP)"
+    )
+
+
+def test_a_build_measures_on_the_accelerator_that_a_replica_will_have() -> None:
+    job = build_job(serving={"accelerator": {"resource": "nvidia.com/gpu", "count": 2}})
+    beside = job["spec"]["template"]["spec"]["initContainers"][0]
+    assert {"memory": "8Gi", "nvidia.com/gpu": "2"} == beside["resources"]["limits"]

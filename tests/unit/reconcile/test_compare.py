@@ -1,14 +1,13 @@
 """contains: what we applied is recognised whatever the apiserver adds, and drift is seen."""
 
 import copy
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dlagent.reconcile.compare import contains, quantity
+from dlagent.reconcile.compare import contains
 
 SAME: list[tuple[str, Any, Any]] = [
     ("defaulted fields are ignored", {"a": 1}, {"a": 1, "b": 2}),
@@ -103,25 +102,3 @@ def test_an_added_field_at_the_top_is_no_drift(tree: dict[str, Any]) -> None:
 def test_a_changed_leaf_is_drift(tree: dict[str, Any]) -> None:
     name = min(tree)
     assert not contains({**tree, name: tree[name] + 1}, tree)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1", Decimal(1)),
-        ("250m", Decimal("0.25")),
-        ("1Ki", Decimal(1024)),
-        ("2G", Decimal(2) * 10**9),
-        (3, Decimal(3)),
-        ("x", None),
-        ("", None),
-        ("1Kii", None),
-    ],
-)
-def test_quantity(text: object, expected: Decimal | None) -> None:
-    assert quantity(text) == expected
-
-
-@given(st.integers(min_value=0, max_value=10**9))
-def test_a_quantity_in_milli_units_is_the_same_number(value: int) -> None:
-    assert quantity(f"{value}000m") == quantity(value)

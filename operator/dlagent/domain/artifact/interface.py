@@ -19,7 +19,12 @@ class ModelInterface(ApiModel):
 
 
 class TauPoint(ApiModel):
-    """The median time of one batch of `batch` examples, on one thread."""
+    """The median time of one batch of `batch` examples, while all `instances` work at one each.
+
+    Each instance computes on `threads` threads.
+    """
 
     batch: Annotated[int, Field(ge=1, le=16_384)]
     milliseconds: Annotated[float, Field(ge=1e-6, le=1e7, allow_inf_nan=False)]
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    instances: Annotated[int, Field(ge=1, le=64)] = 1

@@ -16,6 +16,7 @@ from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.tuning.table import plainest
 
 MESSAGE_BYTES = 4095
 _SENTENCE_CHARACTERS = 1000
@@ -113,7 +114,8 @@ class Summary(ApiModel):
                 }
             )
             yield shorter
-        few = self.tau[:1] + self.tau[-1:] if len(self.tau) > 2 else self.tau
+        plain = plainest(self.tau)
+        few = [*plain[:1], *plain[1:][-1:]]
         check = self.self_check and _shorten(self.self_check, 1, outputs=1)
         yield shorter.model_copy(update={"tau": few, "self_check": check})
 

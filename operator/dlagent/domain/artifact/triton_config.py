@@ -11,13 +11,17 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
+from dlagent.api.quantity import quantity
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import Simulated
+from dlagent.domain.tuning.choice import Wanted, choose
+from dlagent.domain.tuning.table import Workers, plainest
 
 ENGINE = "ONNXRuntime"
 _BACKENDS = {ENGINE: "onnxruntime"}
 # What the local cluster's backend reads, and whoever asks Triton for the model's configuration.
+_FREE = -1  # an axis of any size
 _SIMULATED_BASE = "simulated_base_milliseconds"
 _SIMULATED_PER_ITEM = "simulated_per_item_milliseconds"
 
@@ -26,52 +30,67 @@ _SIMULATED_PER_ITEM = "simulated_per_item_milliseconds"
 class ServingPlan:
     """How one replica serves. `max_batch_size` 0 is Triton's word for a model without batches.
 
+    `gathers` False: each request is a batch by itself, and none comes before the first, as the
+    build measures.
     `note` says, for a person, where the promise cannot be kept by any choice.
     """
 
     max_batch_size: int
     batch_delay_microseconds: int
     instances: int
+    threads: int = 1
     accelerated: bool = False
+    gathers: bool = True
+    response_cache: bool = False
     note: str | None = None
+
+    @property
+    def workers(self) -> Workers:
+        return Workers(self.instances, self.threads)
 
 
 def serving_plan(tau: Sequence[TauPoint], serving: Serving, slo: Slo, batched: bool) -> ServingPlan:
-    """What the spec says, and where it is silent, what was measured.
+    """What the spec says, and where it is silent, what was measured and answers the most in time.
 
-    The batch size is the largest measured one of which a request survives the worst ordinary case
-    within the threshold: it waits for the delay, then for a batch that is running, then for its
-    own: delay + 2 tau(b) <= threshold. Where none fits, batches of one, and a note.
-
-    The delay is 0: Triton gathers what waits while an instance is busy, so load makes batches by
-    itself, and a delay would be paid by every lone request. One instance: tau was measured on one
-    thread, and what more instances give depends on the cores that the pod is given.
+    See dlagent.domain.tuning.choice. A replica has the cores of its CPU limit, else of its request,
+    else one; with an accelerator cores do not count.
     """
-    instances = serving.instances_per_replica or 1
     accelerated = serving.accelerator is not None
-    if not batched:
-        return ServingPlan(0, 0, instances, accelerated, _note(tau, slo, 0))
     delay = serving.batch_delay_microseconds or 0
-    size = serving.max_batch_size or _largest_batch(tau, slo, delay)
-    return ServingPlan(size, delay, instances, accelerated, _note(tau, slo, delay))
+    wanted = Wanted(
+        threshold_seconds=slo.latency.threshold_milliseconds / 1000,
+        objective=float(slo.latency.objective_percent) / 100,
+        cores=None if accelerated else _cores(serving),
+        max_batch=serving.max_batch_size if batched else 1,
+        instances=serving.instances_per_replica,
+        delay_seconds=delay / 1e6,
+    )
+    choice = choose(tuple(tau), wanted)
+    return ServingPlan(
+        max_batch_size=choice.max_batch if batched else 0,
+        batch_delay_microseconds=delay if batched else 0,
+        instances=choice.workers.instances,
+        threads=choice.workers.threads,
+        accelerated=accelerated,
+        response_cache=serving.response_cache,
+        note=_note(tau, slo) if choice.rate == 0 else None,
+    )
 
 
-def _largest_batch(tau: Sequence[TauPoint], slo: Slo, delay_microseconds: int) -> int:
-    return max((p.batch for p in tau if _fits(p, slo, delay_microseconds)), default=1)
+def _cores(serving: Serving) -> int:
+    asked = serving.resources
+    amounts = {**(asked.requests or {}), **(asked.limits or {})} if asked is not None else {}
+    return max(1, int(quantity(amounts.get("cpu", "1")) or 1))
 
 
-def _fits(point: TauPoint, slo: Slo, delay_microseconds: int) -> bool:
-    worst = 2 * point.milliseconds + delay_microseconds / 1000
-    return worst <= slo.latency.threshold_milliseconds
-
-
-def _note(tau: Sequence[TauPoint], slo: Slo, delay_microseconds: int) -> str | None:
-    if not tau or any(_fits(point, slo, delay_microseconds) for point in tau):
+def _note(tau: Sequence[TauPoint], slo: Slo) -> str | None:
+    if not tau:
         return None
-    fastest = min(tau, key=lambda point: point.batch)
+    fastest = plainest(tau)[0]
     return (
-        f"one batch of {fastest.batch} was measured at {fastest.milliseconds:.1f} ms: a request"
-        f" that waits for another cannot be answered within {slo.latency.threshold_milliseconds} ms"
+        f"one batch of {fastest.batch} was measured at {fastest.milliseconds:.1f} ms: no plan"
+        f" answers {slo.latency.objective_percent} % within"
+        f" {slo.latency.threshold_milliseconds} ms"
     )
 
 
@@ -90,18 +109,20 @@ def render_config(
         _describe(config.input.add(), tensor)
     for tensor in interface.outputs:
         _describe(config.output.add(), tensor)
-    if plan.max_batch_size > 1:
+    if plan.gathers and plan.max_batch_size > 1:
         # Bare: with a queue time-out, a priority or a queue size Triton stalls lone requests.
         config.dynamic_batching.SetInParent()
         config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
+    _warm_up(config, interface, plan)
+    if plan.response_cache:
+        config.response_cache.enable = True
     group = config.instance_group.add()
     group.count = plan.instances
     if plan.accelerated and simulated is None:
         group.kind = model_config_pb2.ModelInstanceGroup.KIND_GPU
     else:
         group.kind = model_config_pb2.ModelInstanceGroup.KIND_CPU
-        # As tau was measured; more cores are used by more instances.
-        config.parameters["intra_op_thread_count"].string_value = "1"
+        config.parameters["intra_op_thread_count"].string_value = str(plan.threads)
         config.parameters["inter_op_thread_count"].string_value = "1"
     if simulated is not None:
         for name, value in (
@@ -124,9 +145,43 @@ def simulated_of(config: Mapping[str, Any]) -> Simulated | None:
     )
 
 
+def _warm_up(
+    config: "model_config_pb2.ModelConfig", interface: ModelInterface, plan: ServingPlan
+) -> None:
+    """A smallest and a largest batch of zeros before the first request: those sizes are slow once.
+
+    Triton makes a batch of b rows of b requests, and counts them.
+    """
+    for rows in _warm_up_batches(interface, plan):
+        request = config.model_warmup.add()
+        request.name = f"batch of {rows}"
+        request.batch_size = rows
+        for tensor in interface.inputs:
+            given = request.inputs[tensor.name]
+            given.data_type = _data_type(tensor)
+            given.dims.extend(tensor.shape)
+            given.zero_data = True
+
+
+def _warm_up_batches(interface: ModelInterface, plan: ServingPlan) -> list[int]:
+    """None where an axis is free: which sizes such a model takes nobody has said."""
+    free = any(_FREE in tensor.shape for tensor in interface.inputs)
+    return [] if free or not plan.gathers else sorted({1, max(1, plan.max_batch_size)})
+
+
+def warm_up_requests(interface: ModelInterface, plan: ServingPlan) -> int:
+    """How many requests Triton counts by itself before the first one of a client."""
+    return plan.instances * sum(_warm_up_batches(interface, plan))
+
+
 def _describe(message: "model_config_pb2.ModelInput", tensor: Tensor) -> None:
     message.name = tensor.name
-    # The one type that config.pbtxt calls otherwise than requests do.
-    type_name = "STRING" if tensor.data_type == DataType.BYTES else tensor.data_type
-    message.data_type = model_config_pb2.DataType.Value(f"TYPE_{type_name}")
+    message.data_type = _data_type(tensor)
     message.dims.extend(tensor.shape)
+
+
+def _data_type(tensor: Tensor) -> int:
+    # The one type that config.pbtxt calls otherwise than requests do.
+    name = "STRING" if tensor.data_type == DataType.BYTES else tensor.data_type
+    value: int = model_config_pb2.DataType.Value(f"TYPE_{name}")
+    return value

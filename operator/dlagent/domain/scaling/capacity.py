@@ -4,7 +4,12 @@ The queue behind it is in dlagent.domain.scaling.batch_queue: Poisson arrivals, 
 waits. A batch delay is charged to each request in full, and its batch grows meanwhile. That is what
 a request meets that finds the server idle; most others wait less, so it errs to the safe side.
 
-dlagent.domain.scaling.decision calls `capacity`. Rates are in inferences/s.
+Several instances are as many queues, each with its share of the requests. Triton has one queue for
+all, from which whichever is free takes, and a batch is slowed only by those that run beside it: so
+this errs to the safe side as well.
+
+dlagent.domain.scaling.decision calls `capacity`, and dlagent.domain.tuning.choice compares plans by
+it. Rates are in inferences/s.
 """
 
 import math
@@ -33,7 +38,9 @@ def attained_share(service: ServiceTime, rate: float, threshold_seconds: float) 
     threshold = threshold_seconds * (1 + _ROUNDING)
     if rate >= service.saturation or threshold < service.lone_seconds:
         return 0.0
-    return _queue(service, rate).share_within(threshold) if rate > 0 else 1.0
+    if rate == 0:
+        return 1.0
+    return _queue(service, rate / service.instances).share_within(threshold)
 
 
 def latency_quantile(service: ServiceTime, rate: float, share: float) -> float:

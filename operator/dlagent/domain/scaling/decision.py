@@ -176,8 +176,7 @@ def _able(signals: Signals, settings: ScalingSettings) -> _Able | NoData:
     inferences = capacity(service, settings.threshold_seconds, settings.objective)
     feasible = inferences > 0
     if not feasible:
-        most = service.max_batch
-        inferences = _BEST_EFFORT_LOAD * most / service.seconds(most)
+        inferences = _BEST_EFFORT_LOAD * service.saturation
     return _Able(inferences / signals.inferences_per_request, feasible)
 
 
@@ -203,8 +202,9 @@ def _need(signals: Signals, settings: ScalingSettings, able: _Able) -> _Need:
 
 def _excess(signals: Signals, settings: ScalingSettings) -> float:
     """Requests that wait beyond those that the next batches take, at the replicas that answer."""
-    batch = settings.service.max_batch if settings.service is not None else 1
-    ordinary = _ORDINARY_QUEUE * batch * signals.count(Supply.READY)
+    service = settings.service
+    at_once = service.instances * service.max_batch if service is not None else 1
+    ordinary = _ORDINARY_QUEUE * at_once * signals.count(Supply.READY)
     return max(0.0, signals.backlog - ordinary / signals.inferences_per_request)
 
 

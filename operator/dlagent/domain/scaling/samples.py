@@ -6,7 +6,7 @@ happens whenever something is scaled. Times are Unix seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dlagent.domain.scaling.values import NoData
 
@@ -31,6 +31,20 @@ class PodSamples:
     inferences: tuple[Sample, ...] = ()
     quantiles: tuple[tuple[float, float], ...] = ()
     twice: bool = False
+
+
+def without_warm_up(samples: PodSamples, requests: int) -> PodSamples:
+    """The samples as if Triton had not counted so many requests of its own when it started.
+
+    What it takes off is the same of each sample, so it counts only where a counter began.
+    """
+
+    def lowered(series: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        return tuple((at, max(0.0, value - requests)) for at, value in usable(series))
+
+    return replace(
+        samples, successes=lowered(samples.successes), inferences=lowered(samples.inferences)
+    )
 
 
 PodName = tuple[str, str]  # namespace and name

@@ -17,13 +17,15 @@ class ServiceTime:
 
     The form is Inoue's (arXiv 1912.06322, there tau0 and alpha). `max_batch` is 1 where the model
     takes no batches; `delay_seconds` is Triton's max_queue_delay: how long a batch that is not full
-    may wait for more. Raises ValueError for a time that no replica can have.
+    may wait for more. `instances` work at a batch each, and tau is what it takes while all do.
+    Raises ValueError for a time that no replica can have.
     """
 
     base_seconds: float
     per_item_seconds: float
     max_batch: int
     delay_seconds: float = 0.0
+    instances: int = 1
 
     def __post_init__(self) -> None:
         times = (self.base_seconds, self.per_item_seconds, self.delay_seconds)
@@ -31,6 +33,8 @@ class ServiceTime:
             raise ValueError(f"a service takes finite times, none negative, not {times}")
         if self.max_batch < 1:
             raise ValueError(f"a batch has at least one request, not {self.max_batch}")
+        if self.instances < 1:
+            raise ValueError(f"a replica has at least one instance, not {self.instances}")
         if self.seconds(1) == 0:
             raise ValueError("a service takes time")
 
@@ -50,12 +54,15 @@ class ServiceTime:
 
     @property
     def saturation(self) -> float:
-        """Requests/s at which full batches one after the other just keep up."""
-        return self.max_batch / self.seconds(self.max_batch)
+        """Requests/s at which full batches one after the other just keep up, in each instance."""
+        return self.instances * self.max_batch / self.seconds(self.max_batch)
 
 
 def fit_service_time(
-    points: Sequence[tuple[int, float]], max_batch: int, delay_seconds: float = 0.0
+    points: Sequence[tuple[int, float]],
+    max_batch: int,
+    delay_seconds: float = 0.0,
+    instances: int = 1,
 ) -> ServiceTime | None:
     """The line nearest to `points` (batch, seconds) by relative error; None where none is usable.
 
@@ -72,7 +79,7 @@ def fit_service_time(
         base, slope = _cautious(int(batches[0]), level, max_batch)
     else:
         base, slope = _line(batches, seconds)
-    return ServiceTime(base, slope, max_batch, delay_seconds)
+    return ServiceTime(base, slope, max_batch, delay_seconds, instances)
 
 
 def _line(batches: NDArray[np.float64], seconds: NDArray[np.float64]) -> tuple[float, float]:

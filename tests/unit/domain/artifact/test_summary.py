@@ -30,7 +30,11 @@ def summary(message: str = "done", tensors: int = 1, name: str = "output") -> Su
         precision="FP32",
         size_bytes=12345,
         interface=ModelInterface(inputs=shapes[:1], outputs=shapes, batched=True),
-        tau=[TauPoint(batch=2**n, milliseconds=1.2345 * (n + 1)) for n in range(6)],
+        tau=[
+            TauPoint(batch=2**n, milliseconds=1.2345 * (n + 1), instances=instances)
+            for instances in (2, 1)
+            for n in range(6)
+        ],
         self_check=SelfCheck(
             seed="0",
             inputs=shapes[:1],
@@ -104,6 +108,13 @@ def test_of_long_labels_fewer_are_kept_and_none_is_cut() -> None:
     assert read is not None
     assert read.self_check is not None
     assert {label} == set(read.self_check.outputs[1].head)
+
+
+def test_of_the_table_the_ends_of_one_instance_are_kept_longest() -> None:
+    read = parse_summary(summary(tensors=40).to_message())
+
+    assert read is not None
+    assert [(1, 1), (1, 32)] == [(point.instances, point.batch) for point in read.tau]
 
 
 def test_a_model_whose_tensors_cannot_be_told_is_a_failure() -> None:

@@ -17,6 +17,7 @@ from dlagent.domain.artifact.triton_config import (
     render_config,
     serving_plan,
     simulated_of,
+    warm_up_requests,
 )
 
 # tau(b) = 4 + b milliseconds
@@ -32,19 +33,28 @@ def slo(milliseconds: int) -> Slo:
     return Slo.model_validate({"latency": {"thresholdMilliseconds": milliseconds}})
 
 
+# Two instances of one thread are worth it, two threads of one instance are not.
+SEVERAL = [
+    *TAU,
+    *[TauPoint(batch=b, milliseconds=4 + b, threads=2) for b in (1, 8)],
+    *[TauPoint(batch=b, milliseconds=5 + b, instances=2) for b in (1, 8, 32)],
+]
+TWO_CORES = {"resources": {"limits": {"cpu": "2"}}}
+
+
 @pytest.mark.parametrize(
     ("threshold", "serving", "batched", "expected"),
     [
-        pytest.param(100, {}, True, (32, 0, 1), id="all fit: the largest measured"),
+        pytest.param(1000, {}, True, (32, 0, 1), id="all fit: the largest measured"),
         pytest.param(40, {}, True, (16, 0, 1), id="a request waits for one batch and for its own"),
-        pytest.param(39, {}, True, (8, 0, 1), id="just not"),
+        pytest.param(20, {}, True, (8, 0, 1), id="a shorter promise, smaller batches"),
         pytest.param(
-            41, {"batchDelayMicroseconds": 2000}, True, (8, 2000, 1), id="the delay counts too"
+            20, {"batchDelayMicroseconds": 6000}, True, (4, 6000, 1), id="the delay counts too"
         ),
-        pytest.param(5, {}, True, (1, 0, 1), id="none fits: one at a time"),
-        pytest.param(5, {"maxBatchSize": 64}, True, (64, 0, 1), id="the spec has the last word"),
-        pytest.param(100, {"instancesPerReplica": 3}, True, (32, 0, 3), id="instances as given"),
-        pytest.param(100, {"maxBatchSize": 8}, False, (0, 0, 1), id="without a batch axis: none"),
+        pytest.param(4, {}, True, (1, 0, 1), id="none fits: one at a time"),
+        pytest.param(4, {"maxBatchSize": 64}, True, (64, 0, 1), id="the spec has the last word"),
+        pytest.param(1000, {"instancesPerReplica": 3}, True, (32, 0, 3), id="instances as given"),
+        pytest.param(1000, {"maxBatchSize": 8}, False, (0, 0, 1), id="without a batch axis: none"),
     ],
 )
 def test_the_plan(
@@ -56,10 +66,37 @@ def test_the_plan(
 
 
 @pytest.mark.parametrize(
+    ("serving", "instances"),
+    [
+        pytest.param({}, 1, id="a replica that was promised no CPU has one core"),
+        pytest.param({"resources": {"requests": {"cpu": "2"}}}, 2, id="cores that are requested"),
+        pytest.param(TWO_CORES, 2, id="cores that it may use"),
+        pytest.param({"resources": {"limits": {"cpu": "1900m"}}}, 1, id="not quite two cores"),
+        pytest.param({"resources": {"limits": {"cpu": "100m"}}}, 1, id="less than one core"),
+        pytest.param(
+            {"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}},
+            2,
+            id="the limit counts, not the request",
+        ),
+        pytest.param(
+            {"accelerator": {"resource": "nvidia.com/gpu"}}, 2, id="an accelerator needs no cores"
+        ),
+        pytest.param(TWO_CORES | {"instancesPerReplica": 1}, 1, id="the spec has the last word"),
+    ],
+)
+def test_instances_are_for_replicas_that_have_the_cores(
+    serving: dict[str, Any], instances: int
+) -> None:
+    plan = serving_plan(SEVERAL, Serving.model_validate(serving), slo(100), True)
+
+    assert (instances, 1) == (plan.instances, plan.threads)
+
+
+@pytest.mark.parametrize(
     ("threshold", "noted"),
     [
-        pytest.param(10, False, id="one request and another before it fit"),
-        pytest.param(9, True, id="they do not"),
+        pytest.param(6, False, id="a request alone fits"),
+        pytest.param(4, True, id="it does not"),
     ],
 )
 def test_a_promise_that_no_plan_keeps_is_said(threshold: int, noted: bool) -> None:
@@ -68,23 +105,22 @@ def test_a_promise_that_no_plan_keeps_is_said(threshold: int, noted: bool) -> No
     assert noted == (note is not None)
     if note:
         assert "5.0 ms" in note
-        assert "9 ms" in note
+        assert "4 ms" in note
 
 
 def test_nothing_measured_is_no_promise_broken() -> None:
     assert ServingPlan(1, 0, 1) == serving_plan([], Serving(), slo(1), True)
+    assert ServingPlan(1, 0, 3) == serving_plan([], Serving(instances_per_replica=3), slo(1), True)
 
 
-@settings(deadline=None)  # the machine may be busy
-@given(threshold=st.integers(1, 1000), more=st.integers(0, 1000), delay=st.integers(0, 50_000))
-def test_a_looser_promise_never_makes_batches_smaller(
-    threshold: int, more: int, delay: int
-) -> None:
-    serving = Serving(batch_delay_microseconds=delay)
-    tight = serving_plan(TAU, serving, slo(threshold), True)
-    loose = serving_plan(TAU, serving, slo(threshold + more), True)
+def test_requests_that_are_measured_are_not_gathered() -> None:
+    config = parsed(
+        render_config(INTERFACE, ServingPlan(8, 0, 1, threads=4, gathers=False), ENGINE)
+    )
 
-    assert 1 <= tight.max_batch_size <= loose.max_batch_size <= 32
+    assert not config.HasField("dynamic_batching")
+    assert 8 == config.max_batch_size
+    assert "4" == config.parameters["intra_op_thread_count"].string_value
 
 
 def test_the_config_of_a_batched_model() -> None:
@@ -124,6 +160,42 @@ def test_batching_and_instances(plan: ServingPlan, batching: bool, expected_kind
 
     assert batching == config.HasField("dynamic_batching")
     assert expected_kind == kind(config)
+
+
+@pytest.mark.parametrize(
+    ("plan", "shape", "batches", "requests"),
+    [
+        pytest.param(ServingPlan(8, 0, 2), [28, 28], [1, 8], 18, id="smallest and largest"),
+        pytest.param(ServingPlan(1, 0, 1), [28, 28], [1], 1, id="batches of one"),
+        pytest.param(ServingPlan(0, 0, 1), [28, 28], [1], 1, id="no batch axis"),
+        pytest.param(ServingPlan(8, 0, 1), [-1, 28], [], 0, id="a size that nobody knows"),
+        pytest.param(ServingPlan(8, 0, 1, gathers=False), [28, 28], [], 0, id="to be measured"),
+    ],
+)
+def test_the_warm_up(
+    plan: ServingPlan, shape: list[int], batches: list[int], requests: int
+) -> None:
+    image = Tensor(name="image", data_type=DataType.UINT8, shape=shape)
+    interface = INTERFACE.model_copy(update={"inputs": [image]})
+    config = parsed(render_config(interface, plan, ENGINE))
+
+    assert batches == [request.batch_size for request in config.model_warmup]
+    assert requests == warm_up_requests(interface, plan)
+    for request in config.model_warmup:
+        assert ["image"] == list(request.inputs)
+        assert (2, shape, True) == (
+            request.inputs["image"].data_type,
+            list(request.inputs["image"].dims),
+            request.inputs["image"].zero_data,
+        )
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_responses_are_kept_where_the_spec_says_so(wanted: bool) -> None:
+    plan = serving_plan(TAU, Serving(response_cache=wanted), slo(100), True)
+    config = parsed(render_config(INTERFACE, plan, ENGINE))
+
+    assert wanted == config.response_cache.enable
 
 
 def test_a_simulated_accelerator_is_computed_by_the_cpu_whatever_was_asked_for() -> None:

@@ -307,8 +307,8 @@ def test_a_paused_agent_is_not_acted_for() -> None:
 
 SAME_REVISION = [
     (
-        "the objective",
-        {"slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "98"}}},
+        "the same objective in other words",
+        {"slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "99.0"}}},
     ),
     ("the build's memory", {"build": {"resources": {"limits": {"memory": "9Gi"}}}}),
     ("the size", {"scaling": {"mode": "Manual"}, "replicas": 3}),
@@ -317,6 +317,10 @@ SAME_REVISION = [
 ]
 OTHER_REVISION = [
     ("the threshold", {"slo": {"latency": {"thresholdMilliseconds": 9}}}),
+    (
+        "the objective",
+        {"slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "98"}}},
+    ),
     ("the batch size", {"serving": {"maxBatchSize": 3}}),
     ("the memory of serving", {"serving": {"resources": {"limits": {"memory": "1Gi"}}}}),
     ("a restart", {"restarted_at": "now"}),
@@ -337,12 +341,22 @@ def test_what_rolls_out(spec: dict[str, object]) -> None:
     assert TARGET != revision_id(artifact(), agent(**spec))  # type: ignore[arg-type]  # by name
 
 
-def test_with_a_batch_size_given_the_threshold_decides_nothing() -> None:
+@pytest.mark.parametrize(
+    ("serving", "decides"),
+    [
+        pytest.param({"maxBatchSize": 2, "instancesPerReplica": 1}, False, id="nothing is left"),
+        pytest.param({"maxBatchSize": 2}, True, id="the instances are left"),
+        pytest.param({"instancesPerReplica": 1}, True, id="the batch size is left"),
+    ],
+)
+def test_the_promise_counts_where_it_decides_something(
+    serving: dict[str, int], decides: bool
+) -> None:
     def revision(threshold: int) -> str:
         slo = {"latency": {"thresholdMilliseconds": threshold}}
-        return revision_id(artifact(), agent(serving={"maxBatchSize": 2}, slo=slo))
+        return revision_id(artifact(), agent(serving=serving, slo=slo))
 
-    assert revision(10) == revision(20)
+    assert decides == (revision(10) != revision(20))
 
 
 @st.composite

@@ -1,5 +1,6 @@
 """What a replica can do, against closed forms and against a plain simulation of the same queue."""
 
+import bisect
 import itertools
 import math
 import time
@@ -133,6 +134,34 @@ def test_a_delay_is_never_taken_for_shorter_than_it_is(
     simulation = np.quantile(simulated(service, rate, 1_000_000), QUANTILES)
     for share, seconds in zip(QUANTILES, simulation, strict=True):
         assert latency_quantile(service, rate, share) > 0.99 * seconds
+
+
+def of_one_queue(service: ServiceTime, rate: float, requests: int) -> LATENCIES:
+    """Latencies where the instance that is free first takes all that wait, as Triton does it."""
+    arrived = np.cumsum(np.random.default_rng(1).exponential(1 / rate, requests)).tolist()
+    free = [0.0] * service.instances
+    latencies: list[float] = []
+    while len(latencies) < requests:
+        first = len(latencies)
+        instance = min(range(service.instances), key=free.__getitem__)
+        start = max(free[instance], arrived[first])
+        most = min(requests, first + service.max_batch)
+        last = bisect.bisect_right(arrived, start, first, most)
+        free[instance] = start + service.seconds(last - first)
+        latencies += [free[instance] - each for each in arrived[first:last]]
+    return np.array(latencies[requests // 4 :])
+
+
+@pytest.mark.parametrize("load", [0.3, 0.7, 0.9])
+@pytest.mark.parametrize(("instances", "ratio"), [(2, 0.05), (2, 4.0), (4, 0.5)])
+def test_instances_are_never_taken_for_better_than_they_are(
+    instances: int, ratio: float, load: float
+) -> None:
+    service = ServiceTime(1.0, ratio, 8, instances=instances)
+    rate = load * service.saturation
+    expected = np.quantile(of_one_queue(service, rate, 200_000), QUANTILES)
+    for share, seconds in zip(QUANTILES, expected, strict=True):
+        assert latency_quantile(service, rate, share) > 0.97 * seconds
 
 
 @pytest.mark.parametrize("load", [0.1, 0.5, 0.8])

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlagent.domain.scaling.latency import Mixture
-from dlagent.domain.scaling.samples import PodSamples, Sample
+from dlagent.domain.scaling.samples import PodSamples, Sample, without_warm_up
 from dlagent.domain.scaling.signals import PodSeen, Signals, Supply, signals
 from dlagent.domain.scaling.values import Measured, NoData, NoTraffic, Reading
 
@@ -272,3 +272,14 @@ def test_garbage_never_becomes_a_number_that_is_none(first: PodSamples, second: 
     assert math.isfinite(found.backlog)
     assert math.isfinite(found.counted)
     assert 1 <= found.inferences_per_request < math.inf
+
+
+def test_what_triton_asks_itself_when_it_starts_is_no_traffic() -> None:
+    """65 of the requests of each pod came before any client; the old pod's rate is as it was."""
+    started = without_warm_up(pod(0, first=65), 65)
+    assert NoTraffic(NOW - 2) == seen({"new": started}, NEW).arrivals
+    assert (0, 0) == (started.successes[0][1], started.inferences[0][1])
+    assert Measured(20, NOW - 2) == seen({"old": without_warm_up(pod(20), 65)}, OLD).arrivals
+    # A counter that was read before the warm-up has not fallen.
+    early = without_warm_up(pod(0, first=3), 65)
+    assert NoTraffic(NOW - 2) == seen({"new": early}, NEW).arrivals

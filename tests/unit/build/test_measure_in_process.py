@@ -1,11 +1,11 @@
-"""The stage that measures, on a clock that only the model and the waiting move."""
+"""Measuring in process, on a clock that only the model and the waiting move."""
 
 from typing import Any
 
 import pytest
 
 from dlagent.api.types import DataType, Tensor
-from dlagent.build import measure as stage
+from dlagent.build import measure_in_process as stage
 from dlagent.build.runtime import Array, Session
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.request import Simulated
@@ -57,7 +57,7 @@ def measured(
 ) -> dict[int, float]:
     tensors = [Tensor(name="x", data_type=DataType.FP32, shape=[4] if batched else [1, 4])]
     interface = ModelInterface(inputs=tensors, outputs=tensors, batched=batched)
-    points = stage.measure(Model(clock, milliseconds_per_row), interface, 1, simulated)
+    points = stage.measure_in_process(Model(clock, milliseconds_per_row), interface, 1, simulated)
     return {point.batch: point.milliseconds for point in points}
 
 

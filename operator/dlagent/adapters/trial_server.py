@@ -1,0 +1,184 @@
+"""The Triton beside a build, on which the build measures; it is asked by gRPC over a Unix socket.
+
+The two share a folder: the build puts a model there, Triton loads it on demand and listens on a
+socket there. So nothing listens on any network, and a build pod needs none. dlagent.build.measure
+uses it; dlagent.manifests.trial_server starts such a Triton in the build's pod.
+"""
+
+import queue
+import statistics
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+from numpy.typing import NDArray
+from tritonclient.grpc import (  # type: ignore[import-untyped]  # ships no types
+    InferenceServerClient,
+    InferInput,
+)
+from tritonclient.utils import (  # type: ignore[import-untyped]  # ships no types
+    InferenceServerException,
+    np_to_triton_dtype,
+)
+
+from dlagent.domain.tuning.server import socket_address
+
+_MODEL = "measured"
+_POLL_SECONDS = 0.1
+_WINDOW_SECONDS = 0.06
+_FEWEST_WINDOWS = 2
+_MOST_WINDOWS = 5
+_ENOUGH_SECONDS = 0.3
+_ANSWER_SECONDS = 120.0  # for the slowest batch that anybody would serve
+_LOAD_SECONDS = 120.0
+
+Feed = Mapping[str, NDArray[Any]]
+
+
+class TrialServerError(Exception):
+    """Triton is not there, or refuses; the message says which."""
+
+
+class TrialServer:
+    """The server that shares `folder`. Use it in a `with` block: the model is unloaded at the end.
+
+    Raises:
+        TrialServerError: of every method; what was measured before is as good as ever.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._client = InferenceServerClient(socket_address(folder))
+        self.version = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._client.unload_model(_MODEL)
+        except InferenceServerException:
+            pass  # it goes with its pod
+        finally:
+            self._client.close()
+
+    def wait(self, seconds: float) -> None:
+        """Until it is ready; `version` is known from then on."""
+        deadline = time.monotonic() + seconds
+        while not self._is_ready():
+            if time.monotonic() > deadline:
+                raise TrialServerError(f"Triton was not ready within {seconds:.0f} s")
+            time.sleep(_POLL_SECONDS)
+
+    def load(self, model: bytes, config: str) -> None:
+        """Serve this model, in place of the one before, by this config.pbtxt."""
+        folder = self._folder / _MODEL
+        (folder / "1").mkdir(parents=True, exist_ok=True)
+        (folder / "1/model.onnx").write_bytes(model)
+        (folder / "config.pbtxt").write_text(config)
+        try:
+            self._client.load_model(_MODEL, client_timeout=_LOAD_SECONDS)
+        except InferenceServerException as error:
+            raise _refused(error) from error
+
+    def milliseconds(self, feed: Feed, batch: int, instances: int) -> float:
+        """How long Triton works at one batch while all instances do; the median of windows.
+
+        So many senders each send a batch as one request, the next when it is answered. Triton
+        counts the time of its batches itself, without what they wait and travel. A window begins
+        and ends while all are at work, as in perf_analyzer.
+
+        Args:
+            feed: the inputs of one batch.
+            batch: the rows of it; 1 for a model without a batch axis.
+            instances: how many the model was loaded with.
+        """
+        inputs = [_input(name, value) for name, value in feed.items()]
+        answers: queue.SimpleQueue[InferenceServerException | None] = queue.SimpleQueue()
+        stop = threading.Event()
+        with ThreadPoolExecutor(instances) as pool:
+            for _ in range(instances):
+                pool.submit(self._send, inputs, answers, stop)
+            try:
+                return self._watch(answers, batch, instances)
+            finally:
+                stop.set()
+
+    def _is_ready(self) -> bool:
+        try:
+            ready = bool(self._client.is_server_ready())
+            self.version = self._client.get_server_metadata().version
+        except InferenceServerException:
+            return False
+        return ready
+
+    def _send(
+        self,
+        inputs: list[InferInput],
+        answers: "queue.SimpleQueue[InferenceServerException | None]",
+        stop: threading.Event,
+    ) -> None:
+        while not stop.is_set():
+            try:
+                self._client.infer(_MODEL, inputs, client_timeout=_ANSWER_SECONDS)
+            except InferenceServerException as error:
+                answers.put(error)
+                return
+            answers.put(None)
+
+    def _watch(
+        self,
+        answers: "queue.SimpleQueue[InferenceServerException | None]",
+        batch: int,
+        instances: int,
+    ) -> float:
+        _take(answers, instances)  # the first requests are slower
+        began = time.monotonic()
+        before = self._spent(batch)
+        windows: list[float] = []
+        while len(windows) < _MOST_WINDOWS:
+            end = time.monotonic() + _WINDOW_SECONDS
+            while True:
+                _take(answers, instances)
+                if time.monotonic() >= end:
+                    break
+            after = self._spent(batch)
+            batches = after[0] - before[0]
+            if batches > 0:
+                windows.append((after[1] - before[1]) / batches / 1e6)
+                before = after
+            if len(windows) >= _FEWEST_WINDOWS and time.monotonic() - began > _ENOUGH_SECONDS:
+                break
+        return statistics.median(windows)
+
+    def _spent(self, batch: int) -> tuple[int, int]:
+        """How many batches of this size there were, and the nanoseconds worked at them."""
+        try:
+            answer = self._client.get_inference_statistics(_MODEL)
+        except InferenceServerException as error:
+            raise _refused(error) from error
+        for entry in answer.model_stats[0].batch_stats:
+            if entry.batch_size == batch:
+                parts = (entry.compute_input, entry.compute_infer, entry.compute_output)
+                return entry.compute_infer.count, sum(part.ns for part in parts)
+        return 0, 0
+
+
+def _take(answers: "queue.SimpleQueue[InferenceServerException | None]", count: int) -> None:
+    for _ in range(count):
+        error = answers.get()
+        if error is not None:
+            raise _refused(error)
+
+
+def _refused(error: InferenceServerException) -> TrialServerError:
+    return TrialServerError(f"Triton: {error.message()}")
+
+
+def _input(name: str, value: NDArray[Any]) -> InferInput:
+    given = InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype))
+    given.set_data_from_numpy(value)
+    return given

@@ -1,0 +1,1 @@
+"""What a build measures of an artifact's speed, and how Triton's settings follow from it."""
