@@ -128,7 +128,7 @@ class Training:
                 try:
                     self._one_epoch()
                     loss = self._held_out_loss()
-                except RuntimeError as error:  # torch's only kind
+                except (RuntimeError, IndexError) as error:  # what torch raises
                     raise OptimisationError(
                         f"the network cannot be trained ({first_line(error)})"
                     ) from error
