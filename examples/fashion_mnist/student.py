@@ -25,7 +25,7 @@ def _convolution(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class Student(nn.Module):
-    """Logits [n, 10] of images [n, 1, 28, 28]: a tenth of the multiplications of network.py.
+    """Logits [n, 10] of images [n, 1, 28, 28]: a sixth of the multiplications of network.py.
 
     Channels are multiples of 16, which ONNX Runtime computes at a time with AVX-512.
     """

@@ -123,12 +123,12 @@ class Training:
         """
         wanted = max(math.ceil(round(effort * self._epochs, 6)), 1)
         patience = math.ceil(PATIENCE_SHARE * self._epochs)
-        with _same_everywhere():
+        with same_everywhere():
             while self._done < wanted and self._done - self._best_epoch < patience:
                 try:
                     self._one_epoch()
                     loss = self._held_out_loss()
-                except RuntimeError as error:  # torch's only kind
+                except (RuntimeError, IndexError) as error:  # what torch raises
                     raise OptimisationError(
                         f"the network cannot be trained ({first_line(error)})"
                     ) from error
@@ -246,7 +246,7 @@ def _peak_learning_rate(network: nn.Module) -> float:
 
 
 @contextmanager
-def _same_everywhere() -> Iterator[None]:
+def same_everywhere() -> Iterator[None]:
     """Arithmetic that is the same in each run and on each number of cores; then as it was."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(THREADS)

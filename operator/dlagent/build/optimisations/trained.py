@@ -103,7 +103,8 @@ def distil(
 
     def begin() -> "Training":
         network = modules.trainable(program, examples)
-        shrink(network, examples)
+        with distillation.same_everywhere():
+            shrink(network, examples)
         lesson = distillation.lesson_of(workshop)
         return distillation.Training(network, lesson, int(candidate.options["epochs"]))
 

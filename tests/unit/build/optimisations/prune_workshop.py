@@ -21,6 +21,7 @@ REQUEST = BuildRequest.model_validate(
         "maxSourceBytes": 10**8,
     }
 )
+_CHUNK = 256
 Make = Callable[[], ExportedProgram]
 
 
@@ -39,8 +40,12 @@ class PruneWorkshop:
         self._student = student
         self._inputs = inputs
         self._labelled = labelled
-        tensors = [torch.from_numpy(values) for values in inputs.values()]
-        self._teacher = [v.numpy() for v in outputs_of(program().module(), tensors)]
+        source = program().module()
+        inputs_by_chunk = zip(
+            *(torch.split(torch.from_numpy(v), _CHUNK) for v in inputs.values()), strict=True
+        )
+        answers = [outputs_of(source, chunk) for chunk in inputs_by_chunk]
+        self._teacher = [torch.cat(chunks).numpy() for chunks in zip(*answers, strict=True)]
         self._source: ModelProto | None = None
 
     def source(self) -> ModelProto:
