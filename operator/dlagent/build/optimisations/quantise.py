@@ -88,10 +88,9 @@ def prepare(model: ModelProto, folder: Path) -> Path:
     """A file with the network as the quantiser wants it: folded, shapes inferred, nodes named."""
     source, target = folder / "source.onnx", folder / "prepared.onnx"
     onnx.save(model, source)  # of a model in memory it would move the weights elsewhere
-    try:
-        quant_pre_process(source, target)
-    except Exception:  # noqa: BLE001 - a plain Exception where a shape is not found in symbols
-        quant_pre_process(source, target, skip_symbolic_shape=True)
+    # Shapes in symbols are not needed for types, and where they are not found, the network is
+    # written to the current folder.
+    quant_pre_process(source, target, skip_symbolic_shape=True)
     prepared = onnx.load(target)
     for at, node in enumerate(prepared.graph.node):
         node.name = node.name or f"{node.op_type}#{at}"
