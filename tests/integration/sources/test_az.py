@@ -5,6 +5,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("azurite")
     port = free_port()
-    command = [
+    command: list[str | Path] = [
         *(programs.azurite(), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
         *("--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"),
     ]

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("gcs")
     port = free_port()
     address = f"127.0.0.1:{port}"
-    command = [
+    command: list[str | Path] = [
         *(programs.fake_gcs_server(), "-backend", "memory", "-scheme", "http"),
         *("-host", "127.0.0.1", "-port", str(port), "-public-host", address),
     ]

@@ -14,6 +14,7 @@ import yaml
 
 from dlagent.build.failure import BuildError
 from dlagent.build.sources import answers
+from dlagent.build.sources.base import Interrupted, Stream
 from tests.servers import programs
 from tests.servers.running import free_port, running
 
@@ -97,7 +98,7 @@ def serve(
         configuration["auth"] = {"htpasswd": {"realm": "models", "path": str(folder / "htpasswd")}}
     file = folder / "config.yml"
     file.write_text(yaml.safe_dump(configuration))
-    command = [programs.oci_registry(), "serve", file]
+    command: list[str | Path] = [programs.oci_registry(), "serve", file]
     port = int(address.rpartition(":")[2])
     with running(command, port, folder / "log", {**os.environ, "OTEL_TRACES_EXPORTER": "none"}):
         yield RegistryServer(address, certificates.authority, auth)
@@ -146,9 +147,9 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, meanwhile: Any = None) -> list[
             yield next(found.chunks)
             if meanwhile is not None:
                 meanwhile()
-            raise answers.Interrupted("the connection broke")
+            raise Interrupted("the connection broke")
 
-        return answers.Stream(found.offset, found.size, some())
+        return Stream(found.offset, found.size, some())
 
     monkeypatch.setattr("dlagent.build.sources.oci.stream_of", cut)
     return asked
