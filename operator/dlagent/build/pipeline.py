@@ -42,6 +42,8 @@ from dlagent.domain.artifact.summary import (
     of_manifest,
 )
 
+# What of a request is about this cluster's network and store, and nothing that a reader needs.
+_OF_THE_NETWORK = {"allowed_hosts", "download_cache_bytes"}
 _STALE_STAGING_SECONDS = 24 * 3600
 
 
@@ -203,7 +205,9 @@ def _report(
             "sha256": source.sha256,
             "sizeBytes": source.size_bytes,
         },
-        "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "request": request.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude=_OF_THE_NETWORK
+        ),
         "parity": {"largestError": float(f"{parity:.3g}")},
         "tau": [point.model_dump() for point in built.tau],
         "batched": built.interface.batched,

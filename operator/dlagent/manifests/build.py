@@ -63,8 +63,11 @@ def job(
     name of the Secret with the source's credentials.
     """
     labels = _labels() | {names.BUILD_LABEL: build_id}
+    annotations = dict(builder.pod_annotations)
     if needs_network(request):
         labels[names.NETWORK_LABEL] = names.NETWORK_SOURCES
+    else:
+        annotations |= builder.isolated_pod_annotations
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
     metadata["ownerReferences"][0]["controller"] = False
@@ -78,7 +81,7 @@ def job(
             "activeDeadlineSeconds": build.timeout_minutes * 60,
             "podFailurePolicy": _failure_policy(),
             "template": {
-                "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
+                "metadata": {"labels": labels, "annotations": annotations},
                 "spec": _pod(request, build, builder, secret),
             },
         },

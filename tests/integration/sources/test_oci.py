@@ -138,9 +138,10 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, meanwhile: Any = None) -> list[
     stream = answers.stream_of
 
     def cut(response: requests.Response, wanted: Any, offset: int) -> Any:
-        asked.append(offset)
         found = stream(response, wanted, offset)
-        if len(asked) > 1:
+        if "/blobs/" in str(response.url):
+            asked.append(offset)
+        if [0] != asked:
             return found
 
         def some() -> Iterator[bytes]:

@@ -20,7 +20,7 @@ from dlagent.build.sources.guard import is_public
 from dlagent.domain.artifact.request import Target, build_request
 from dlagent.manifests import build, deployment, network, store
 from dlagent.manifests.common import Object, Owner
-from dlagent.runtime.settings import Egress
+from dlagent.runtime.settings import BuilderSettings, Egress
 from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,15 +56,14 @@ def build_job(
     uri: str = "pvc://models/shoes.onnx",
     options: Build | None = None,
     secret: str | None = None,
+    builder: BuilderSettings = SETTINGS.builder,
 ) -> Object:
     spec = DLAgentSpec.model_validate(
         {"model": {"source": {"uri": uri}}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
     )
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
-    return build.job(
-        OWNER, "b" * 16, request, options or Build(), "o" * 16, SETTINGS.builder, secret
-    )
+    return build.job(OWNER, "b" * 16, request, options or Build(), "o" * 16, builder, secret)
 
 
 EGRESS = [
@@ -228,6 +227,23 @@ def test_only_builds_with_a_source_on_the_network_are_let_out(uri: str, reaches:
 
     assert selects(build.network_policy("vision"))
     assert reaches is selects(build.egress_policy("vision", []))
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        pytest.param("pvc://models/a.onnx", {"a": "1", "network": "none"}, id="a volume"),
+        pytest.param("s3://bucket/a.onnx", {"a": "1"}, id="a bucket"),
+    ],
+)
+def test_only_builds_that_need_no_network_are_marked_as_isolated(
+    uri: str, expected: dict[str, str]
+) -> None:
+    builder = SETTINGS.builder.model_copy(
+        update={"pod_annotations": {"a": "1"}, "isolated_pod_annotations": {"network": "none"}}
+    )
+    template = build_job(uri, builder=builder)["spec"]["template"]
+    assert expected == template["metadata"]["annotations"]
 
 
 def let_out_to(address: Any) -> bool:
