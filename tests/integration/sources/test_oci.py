@@ -202,6 +202,14 @@ def test_the_size_limit_holds(registry: RegistryServer, room: Any) -> None:
     assert "SourceTooLarge" == refusal.value.reason
 
 
+def test_a_full_disk_is_not_the_registrys_fault(
+    registry: RegistryServer, room: Any, full_disk: Any
+) -> None:
+    registry.push("models/shoes:v3", {"shoes.onnx": CONTENT})
+
+    full_disk(room, f"oci://{registry.address}/models/shoes:v3/shoes.onnx")
+
+
 def docker_config(address: str) -> dict[str, str]:
     auth = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     return {".dockerconfigjson": json.dumps({"auths": {address: {"auth": auth}}})}
