@@ -36,7 +36,18 @@ GOOD_REASONS = {
     Reason.WITHIN_LIMITS,
 }
 # Beside dlagent: programs that a reader has, or that a page tells them to get.
-PROGRAMS = {"cat", "curl", "echo", "export", "helm", "kubectl", "make", "python", "URL"}
+PROGRAMS = {
+    "cat",
+    "curl",
+    "echo",
+    "export",
+    "helm",
+    "kubectl",
+    "make",
+    "python",
+    "sha256sum",
+    "URL",
+}
 
 
 def each_page() -> pytest.MarkDecorator:

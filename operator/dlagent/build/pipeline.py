@@ -52,6 +52,9 @@ from dlagent.domain.artifact.triton_config import ENGINE
 from dlagent.domain.search.halving import EFFORTS
 from dlagent.domain.tuning.table import plainest
 
+# What of a request is about this cluster's network and store, and nothing that a reader needs.
+_OF_THE_NETWORK = {"allowed_hosts", "download_cache_bytes"}
+
 
 @dataclass(frozen=True)
 class Places:
@@ -229,7 +232,9 @@ def _report(
         source=SourceReport(
             uri=request.source_uri, sha256=source.sha256, size_bytes=source.size_bytes
         ),
-        request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
+        request=request.model_dump(
+            mode="json", by_alias=True, exclude_none=True, exclude=_OF_THE_NETWORK
+        ),
         chosen=optimised.candidate.name,
         candidates=optimised.candidates,
         data=optimised.data,

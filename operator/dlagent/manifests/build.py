@@ -56,8 +56,11 @@ def job(
     runtime that will serve, on which the build measures.
     """
     labels = _labels() | {names.BUILD_LABEL: build_id}
+    annotations = dict(builder.pod_annotations)
     if needs_network(request):
         labels[names.NETWORK_LABEL] = names.NETWORK_SOURCES
+    elif store.url is None:
+        annotations |= builder.isolated_pod_annotations
     build = spec.build
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
@@ -72,7 +75,7 @@ def job(
             "activeDeadlineSeconds": build.timeout_minutes * 60,
             "podFailurePolicy": _failure_policy(),
             "template": {
-                "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
+                "metadata": {"labels": labels, "annotations": annotations},
                 "spec": _pod(owner.namespace, request, spec, builder, profile, store),
             },
         },

@@ -21,6 +21,9 @@ class Builder(Protocol):
     """How build Jobs and loaders run."""
 
     @property
+    def isolated_pod_annotations(self) -> Mapping[str, str]: ...
+
+    @property
     def image(self) -> str: ...
     @property
     def image_pull_policy(self) -> str: ...

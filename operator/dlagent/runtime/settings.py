@@ -57,6 +57,7 @@ class Egress(SettingsModel):
 class BuilderSettings(SettingsModel):
     """How build Jobs and loaders run.
 
+    `isolated_pod_annotations` are for builds that need no network, beside `pod_annotations`;
     `allowed_hosts` are patterns (`*.models.internal`) of hosts whose addresses may be private;
     `download_cache_bytes` is how much of a store downloads may take, 0 for none.
     """
@@ -68,6 +69,7 @@ class BuilderSettings(SettingsModel):
         requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "8Gi"}
     )
     pod_annotations: dict[str, str] = {}
+    isolated_pod_annotations: dict[str, str] = {}
     allowed_schemes: Annotated[list[Scheme], Field(min_length=1)] = [Scheme.PVC]
     allowed_hosts: list[NonEmpty] = []
     egress: list[Egress] = []

@@ -111,6 +111,19 @@ class Room:
         return content
 
 
+def assert_a_full_disk_is_told(room: Room, uri: str) -> None:
+    """As what it is: no other try helps, and the source is not at fault."""
+    (room.folder / "copy").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        room.download(uri)
+    assert [] == room.waits
+
+
+@pytest.fixture
+def full_disk() -> Callable[[Room, str], None]:
+    return assert_a_full_disk_is_told
+
+
 def copied_of(content: bytes) -> Copied:
     return Copied(hashlib.sha256(content).hexdigest(), len(content))
 

@@ -108,6 +108,13 @@ class ObjectStoreTests:
         assert "SourceTooLarge" == refusal.value.reason
         assert 0 == (room.folder / "copy").stat().st_size
 
+    def test_a_full_disk_is_not_the_stores_fault(
+        self, bucket: Bucket, room: Any, full_disk: Any
+    ) -> None:
+        bucket.put("net.onnx", CONTENT)
+
+        full_disk(room, f"{bucket.uri}/net.onnx")
+
     @pytest.mark.parametrize(
         ("name", "why"),
         [

@@ -1,10 +1,13 @@
 """Stage 1 on a source that can fail: digests, the cache of downloads, and a build of what came."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from onnx import TensorProto, helper
 
 from dlagent.adapters.store import FolderStore
@@ -84,12 +87,16 @@ def test_another_digest_than_asked_for_is_refused_and_not_kept(
     assert not workplace.kept.exists()
 
 
-def test_a_model_from_a_web_server_is_built_and_kept(web: Any, workplace: Workplace) -> None:
+def small_model() -> bytes:
     tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
     add = helper.make_node("Add", ["x", "x"], ["y"])
     graph = helper.make_graph([add], "test", tensors[:1], tensors[1:])
     opset = [helper.make_opsetid("", 18)]
-    data = helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+    return helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+
+
+def test_a_model_from_a_web_server_is_built_and_kept(web: Any, workplace: Workplace) -> None:
+    data = small_model()
     request = BuildRequest.model_validate(
         {
             "sourceUri": serve(web, data),
@@ -109,3 +116,24 @@ def test_a_model_from_a_web_server_is_built_and_kept(web: Any, workplace: Workpl
 
     assert "Published" == summary.outcome, summary.message
     assert data == (workplace.kept / str(summary.source_sha256)).read_bytes()
+    report = (store / f"artifacts/{summary.key}/report.json").read_text()
+    assert "allowedHosts" not in report  # where else it could be had from is nobody's business
+
+
+def test_the_command_line_builds_from_a_web_server(web: Any, workplace: Workplace) -> None:
+    data = small_model()
+    source = {"uri": serve(web, data), "sha256": hashlib.sha256(data).hexdigest()}
+    spec = {"model": {"source": source}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
+    agent = workplace.root / "agent.yaml"
+    agent.write_text(yaml.safe_dump({"spec": spec}))
+    out = workplace.root / "model_repo"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dlagent.cli.main", "build", "-f", str(agent), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    assert (out / "model/1/model.onnx").exists()

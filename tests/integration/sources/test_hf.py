@@ -140,6 +140,10 @@ def test_what_cannot_be_had_is_told_at_once(
     assert [] == room.waits
 
 
+def test_a_full_disk_is_not_the_hubs_fault(hub: Hub, room: Any, full_disk: Any) -> None:
+    full_disk(room, URI)
+
+
 def test_a_hub_that_has_no_time_is_asked_again(hub: Hub, room: Any) -> None:
     hub.errors = [(503, ""), (429, "")]
 

@@ -182,6 +182,12 @@ def test_a_length_that_is_too_long_counts_as_a_cut(web: Any, room: Any) -> None:
     assert "retries did not help" in refused(room, f"{web.url}/net.onnx").message
 
 
+def test_a_full_disk_is_not_the_servers_fault(web: Any, room: Any, full_disk: Any) -> None:
+    web.answers["/net.onnx"] = whole
+
+    full_disk(room, f"{web.url}/net.onnx")
+
+
 def test_the_size_limit_holds_before_the_file_and_while_it_comes(web: Any, room: Any) -> None:
     def without_length(handler: Handler) -> None:
         handler.send_response(200)

@@ -138,9 +138,10 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, meanwhile: Any = None) -> list[
     stream = answers.stream_of
 
     def cut(response: requests.Response, wanted: Any, offset: int) -> Any:
-        asked.append(offset)
         found = stream(response, wanted, offset)
-        if len(asked) > 1:
+        if "/blobs/" in str(response.url):
+            asked.append(offset)
+        if [0] != asked:
             return found
 
         def some() -> Iterator[bytes]:
@@ -199,6 +200,14 @@ def test_the_size_limit_holds(registry: RegistryServer, room: Any) -> None:
     with pytest.raises(BuildError) as refusal:
         room.download(f"oci://{registry.address}/models/shoes:v3/shoes.onnx", len(CONTENT) - 1)
     assert "SourceTooLarge" == refusal.value.reason
+
+
+def test_a_full_disk_is_not_the_registrys_fault(
+    registry: RegistryServer, room: Any, full_disk: Any
+) -> None:
+    registry.push("models/shoes:v3", {"shoes.onnx": CONTENT})
+
+    full_disk(room, f"oci://{registry.address}/models/shoes:v3/shoes.onnx")
 
 
 def docker_config(address: str) -> dict[str, str]:

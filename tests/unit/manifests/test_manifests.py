@@ -22,7 +22,7 @@ from dlagent.domain.artifact.request import Target, build_request
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.manifests import build, deployment, network, store, sweep, trial_server
 from dlagent.manifests.common import Object, Owner
-from dlagent.runtime.settings import ArtifactSettings, Egress
+from dlagent.runtime.settings import ArtifactSettings, BuilderSettings, Egress
 from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -73,6 +73,7 @@ def build_job(
     uri: str = "pvc://models/shoes.onnx",
     secret: str | None = None,
     artifacts: ArtifactSettings = CLAIM,
+    builder: BuilderSettings = SETTINGS.builder,
     **fields: Any,
 ) -> Object:
     source = {"uri": uri} | ({"secretRef": {"name": secret}} if secret is not None else {})
@@ -86,7 +87,7 @@ def build_job(
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
     profile = SETTINGS.runtimes["triton"]
-    return build.job(OWNER, "b" * 16, request, spec, "o" * 16, SETTINGS.builder, profile, artifacts)
+    return build.job(OWNER, "b" * 16, request, spec, "o" * 16, builder, profile, artifacts)
 
 
 EGRESS = [
@@ -306,6 +307,23 @@ def test_only_builds_with_a_source_on_the_network_are_let_out(uri: str, reaches:
 
     assert selects(build.network_policy("vision"))
     assert reaches is selects(build.egress_policy("vision", []))
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        pytest.param("pvc://models/a.onnx", {"a": "1", "network": "none"}, id="a volume"),
+        pytest.param("s3://bucket/a.onnx", {"a": "1"}, id="a bucket"),
+    ],
+)
+def test_only_builds_that_need_no_network_are_marked_as_isolated(
+    uri: str, expected: dict[str, str]
+) -> None:
+    builder = SETTINGS.builder.model_copy(
+        update={"pod_annotations": {"a": "1"}, "isolated_pod_annotations": {"network": "none"}}
+    )
+    template = build_job(uri, builder=builder)["spec"]["template"]
+    assert expected == template["metadata"]["annotations"]
 
 
 def let_out_to(address: Any) -> bool:

@@ -1,6 +1,7 @@
 """What answers by HTTPS mean for a source, for the schemes that go through `requests`."""
 
 import re
+import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -56,17 +57,17 @@ def refusal(wanted: Wanted, error: Exception) -> Exception:
                 "is redirected to an address that does not begin with https://",
                 f"name a server that stays with https in {wanted.field}.uri",
             )
-        case requests.exceptions.SSLError():
+        case requests.exceptions.SSLError() if isinstance(_innermost(error), ssl.CertificateError):
             return unavailable(
                 wanted,
-                f"has a certificate that is not trusted ({_innermost(error)})",
+                f"has a certificate that is not trusted ({_line(error)})",
                 "put the certificate of its authority into the Secret, and its path into"
                 " SSL_CERT_FILE there",
             )
         case requests.exceptions.InvalidURL() | requests.exceptions.MissingSchema():
             return invalid(wanted, "it, or what it redirects to, is not a URL")
         case _:
-            return Interrupted(_innermost(error))
+            return Interrupted(_line(error))
 
 
 def stream_of(response: requests.Response, wanted: Wanted, offset: int) -> Stream:
@@ -93,11 +94,16 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Interrupted(f"the connection broke: {_innermost(error)}") from error
+        raise Interrupted(f"the connection broke: {_line(error)}") from error
 
 
-def _innermost(error: BaseException) -> str:
-    """The cause that urllib3 and requests wrap, in one line."""
+def _innermost(error: BaseException) -> BaseException:
+    """The cause, which urllib3 and requests wrap several times."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return error
+
+
+def _line(error: BaseException) -> str:
+    cause = _innermost(error)
+    return (str(cause).splitlines() or [type(cause).__name__])[0][:200]

@@ -4,6 +4,7 @@ The key of a service account is the file service-account.json of the Secret; wit
 is read as anyone may. STORAGE_EMULATOR_HOST in the environment names another server.
 """
 
+from aiohttp import ClientTimeout
 from gcsfs.core import GCSFileSystem  # type: ignore[import-untyped]  # ships no types
 from gcsfs.retry import HttpError  # type: ignore[import-untyped]  # ships no types
 
@@ -19,7 +20,7 @@ def gs_file(wanted: Wanted, access: Access) -> FilesystemFile:
     filesystem = GCSFileSystem(
         token=str(key) if key is not None else "anon",
         access="read_only",
-        requests_timeout=TIMEOUT_SECONDS,
+        requests_timeout=ClientTimeout(sock_connect=TIMEOUT_SECONDS, sock_read=TIMEOUT_SECONDS),
         use_listings_cache=False,
         skip_instance_cache=True,
     )

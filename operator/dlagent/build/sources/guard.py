@@ -49,6 +49,7 @@ def guard(session: requests.Session, allowed_hosts: tuple[str, ...]) -> None:
     session.trust_env = False
     session.verify = os.environ.get("SSL_CERT_FILE") or True
     session.max_redirects = MOST_REDIRECTS
+    session.headers["Accept-Encoding"] = "identity"  # a digest is of the file, not of a packed one
     session.adapters.clear()
     session.mount("https://", _GuardedAdapter(allowed_hosts))
 

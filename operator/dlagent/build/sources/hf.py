@@ -7,7 +7,7 @@ a download that was cut goes on in that commit.
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import httpx2
 from huggingface_hub import get_hf_file_metadata, get_session, hf_hub_url
@@ -55,19 +55,14 @@ class HubFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[Stream]:
-        with self._translated():
-            size = self._resolve()
-            headers = build_hf_headers(token=self._token)
-            headers |= {"Accept-Encoding": "identity"}
-            if offset:
-                headers["Range"] = f"bytes={offset}-"
-            request = get_session().stream(
-                "GET", self._url(), headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=True
-            )
-            with request as response:
+        with ExitStack() as stack:
+            with self._translated():
+                size = self._resolve()
+                response = stack.enter_context(self._request(offset))
                 hf_raise_for_status(response)
-                start = offset if response.status_code == httpx2.codes.PARTIAL_CONTENT else 0
-                yield Stream(start, size, self._chunks(response))
+            start = offset if response.status_code == httpx2.codes.PARTIAL_CONTENT else 0
+            # What the reader of the stream raises is not the hub's fault.
+            yield Stream(start, size, self._chunks(response))
 
     def _resolve(self) -> int | None:
         """Ask for the file, and from now on for the commit that it is in. Its size."""
@@ -76,6 +71,15 @@ class HubFile:
         )
         self._revision = metadata.commit_hash or self._revision
         return metadata.size
+
+    def _request(self, offset: int) -> AbstractContextManager[httpx2.Response]:
+        headers = build_hf_headers(token=self._token)
+        headers |= {"Accept-Encoding": "identity"}
+        if offset:
+            headers["Range"] = f"bytes={offset}-"
+        return get_session().stream(
+            "GET", self._url(), headers=headers, timeout=TIMEOUT_SECONDS, follow_redirects=True
+        )
 
     def _url(self) -> str:
         return hf_hub_url(

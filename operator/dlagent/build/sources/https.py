@@ -25,10 +25,10 @@ class HttpsFile:
 
     @contextmanager
     def open(self, offset: int) -> Iterator[Stream]:
-        headers = {"Accept-Encoding": "identity"}  # the digest is of the file, not of a packed one
+        headers = {}
         if offset and self._validator is not None:
             # With If-Range a file that has changed is sent whole.
-            headers |= {"Range": f"bytes={offset}-", "If-Range": self._validator}
+            headers = {"Range": f"bytes={offset}-", "If-Range": self._validator}
         with self._get(headers) as response:
             self._check(response)
             self._validator = _validator(response)

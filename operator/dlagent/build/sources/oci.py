@@ -77,8 +77,12 @@ class ArtifactFile:
     def _find_layer(self) -> str:
         """The digest of the file, from the artifact's manifest."""
         accept = {"Accept": ", ".join(default_manifest_accepted_media_types)}
+        content = b""
         with self._get(f"https://{self._container.manifest_url()}", accept) as response:
-            content = response.raw.read(_MOST_MANIFEST_BYTES, decode_content=True)
+            for chunk in stream_of(response, self._wanted, 0).chunks:
+                content += chunk
+                if len(content) > _MOST_MANIFEST_BYTES:
+                    raise unavailable(self._wanted, "has a manifest that is too long to be one")
         if self._digest not in (None, f"sha256:{hashlib.sha256(content).hexdigest()}"):
             raise unavailable(self._wanted, "has another manifest than its digest says")
         try:
