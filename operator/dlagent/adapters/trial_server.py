@@ -66,11 +66,11 @@ class TrialServer:
             self._client.close()
 
     def wait(self, seconds: float) -> None:
-        """Until it is ready; `version` is known from then on."""
+        """Until it answers; `version` is known from then on."""
         deadline = time.monotonic() + seconds
-        while not self._is_ready():
+        while not self._is_live():
             if time.monotonic() > deadline:
-                raise TrialServerError(f"Triton was not ready within {seconds:.0f} s")
+                raise TrialServerError(f"it did not answer within {seconds:.0f} s")
             time.sleep(_POLL_SECONDS)
 
     def load(self, model: bytes, config: str) -> None:
@@ -107,13 +107,14 @@ class TrialServer:
             finally:
                 stop.set()
 
-    def _is_ready(self) -> bool:
+    def _is_live(self) -> bool:
         try:
-            ready = bool(self._client.is_server_ready())
+            # Not `is_server_ready`, which a model that could not be loaded makes false for good.
+            live = bool(self._client.is_server_live())
             self.version = self._client.get_server_metadata().version
         except InferenceServerException:
             return False
-        return ready
+        return live
 
     def _send(
         self,
@@ -175,7 +176,7 @@ def _take(answers: "queue.SimpleQueue[InferenceServerException | None]", count: 
 
 
 def _refused(error: InferenceServerException) -> TrialServerError:
-    return TrialServerError(f"Triton: {error.message()}")
+    return TrialServerError(error.message())
 
 
 def _input(name: str, value: NDArray[Any]) -> InferInput:
