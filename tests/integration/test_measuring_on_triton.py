@@ -1,10 +1,12 @@
 """The build's stage that measures, on the real Triton: by the socket in a shared folder."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dlagent.api.types import Tensor
 from dlagent.build.measure import Subject, measure
 from dlagent.build.runtime import Session
 from dlagent.domain.artifact.manifest import Manifest
@@ -60,9 +62,31 @@ def test_the_cpu_is_measured_with_threads_and_instances(trials: Path, subject: S
     assert all(0 < point.milliseconds < 1000 for point in found.tau)
 
 
+def test_a_model_without_a_batch_axis_is_measured_by_one_request(
+    trials: Path, subject: Subject
+) -> None:
+    def complete(tensors: list[Tensor]) -> list[Tensor]:
+        return [each.model_copy(update={"shape": [1, *each.shape]}) for each in tensors]
+
+    interface = subject.interface.model_copy(
+        update={
+            "inputs": complete(subject.interface.inputs),
+            "outputs": complete(subject.interface.outputs),
+            "batched": False,
+        }
+    )
+    found = measure(
+        replace(subject, interface=interface), Session(subject.model), ON_DEVICE, trials
+    )
+
+    assert found.how.startswith("measured on Triton 2.")
+    assert {1} == {point.batch for point in found.tau}
+    assert found.tau[0].milliseconds >= SIMULATED.milliseconds(1)
+
+
 def test_a_model_that_triton_refuses_is_measured_in_process(trials: Path, subject: Subject) -> None:
     """What Triton says is kept; the table is there all the same."""
-    refused = Subject(b"no model", subject.interface, subject.engine, free_size=1)
+    refused = replace(subject, model=b"no model")
 
     found = measure(refused, Session(subject.model), ON_CPU, trials)
 
