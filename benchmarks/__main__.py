@@ -9,6 +9,7 @@ NAMES = {
     "operator_scale": "the operator with 1,000 agents, beside one of plain kopf",
     "steady_state": "what the operator costs while nothing happens",
     "summaries": "what Triton's latency summaries cost",
+    "tuner": "the operator's serving plan beside the best of all, and its trials",
 }
 
 

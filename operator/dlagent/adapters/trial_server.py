@@ -36,6 +36,7 @@ _ANSWER_SECONDS = 120.0  # for the slowest batch that anybody would serve
 _LOAD_SECONDS = 120.0
 
 Feed = Mapping[str, NDArray[Any]]
+Answers = queue.SimpleQueue[InferenceServerException | None]  # an error, or None for an answer
 
 
 class TrialServerError(Exception):
@@ -66,11 +67,11 @@ class TrialServer:
             self._client.close()
 
     def wait(self, seconds: float) -> None:
-        """Until it is ready; `version` is known from then on."""
+        """Until it answers; `version` is known from then on."""
         deadline = time.monotonic() + seconds
-        while not self._is_ready():
+        while not self._is_live():
             if time.monotonic() > deadline:
-                raise TrialServerError(f"Triton was not ready within {seconds:.0f} s")
+                raise TrialServerError(f"it did not answer within {seconds:.0f} s")
             time.sleep(_POLL_SECONDS)
 
     def load(self, model: bytes, config: str) -> None:
@@ -97,7 +98,7 @@ class TrialServer:
             instances: how many the model was loaded with.
         """
         inputs = [_input(name, value) for name, value in feed.items()]
-        answers: queue.SimpleQueue[InferenceServerException | None] = queue.SimpleQueue()
+        answers: Answers = queue.SimpleQueue()
         stop = threading.Event()
         with ThreadPoolExecutor(instances) as pool:
             for _ in range(instances):
@@ -107,20 +108,16 @@ class TrialServer:
             finally:
                 stop.set()
 
-    def _is_ready(self) -> bool:
+    def _is_live(self) -> bool:
         try:
-            ready = bool(self._client.is_server_ready())
+            # Not `is_server_ready`, which a model that could not be loaded makes false for good.
+            live = bool(self._client.is_server_live())
             self.version = self._client.get_server_metadata().version
         except InferenceServerException:
             return False
-        return ready
+        return live
 
-    def _send(
-        self,
-        inputs: list[InferInput],
-        answers: "queue.SimpleQueue[InferenceServerException | None]",
-        stop: threading.Event,
-    ) -> None:
+    def _send(self, inputs: list[InferInput], answers: Answers, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 self._client.infer(_MODEL, inputs, client_timeout=_ANSWER_SECONDS)
@@ -129,29 +126,23 @@ class TrialServer:
                 return
             answers.put(None)
 
-    def _watch(
-        self,
-        answers: "queue.SimpleQueue[InferenceServerException | None]",
-        batch: int,
-        instances: int,
-    ) -> float:
+    def _watch(self, answers: Answers, batch: int, instances: int) -> float:
         _take(answers, instances)  # the first requests are slower
         began = time.monotonic()
         before = self._spent(batch)
         windows: list[float] = []
-        while len(windows) < _MOST_WINDOWS:
+        while not _is_enough(windows, time.monotonic() - began):
             end = time.monotonic() + _WINDOW_SECONDS
-            while True:
-                _take(answers, instances)
-                if time.monotonic() >= end:
-                    break
+            _take(answers, instances)
+            while time.monotonic() < end:
+                _take(answers, 1)
             after = self._spent(batch)
             batches = after[0] - before[0]
             if batches > 0:
                 windows.append((after[1] - before[1]) / batches / 1e6)
                 before = after
-            if len(windows) >= _FEWEST_WINDOWS and time.monotonic() - began > _ENOUGH_SECONDS:
-                break
+            elif time.monotonic() - began > _ANSWER_SECONDS:
+                raise TrialServerError(f"it tells no times of batches of {batch}")
         return statistics.median(windows)
 
     def _spent(self, batch: int) -> tuple[int, int]:
@@ -167,15 +158,24 @@ class TrialServer:
         return 0, 0
 
 
-def _take(answers: "queue.SimpleQueue[InferenceServerException | None]", count: int) -> None:
+def _is_enough(windows: list[float], seconds: float) -> bool:
+    if len(windows) < _FEWEST_WINDOWS:
+        return False
+    return len(windows) >= _MOST_WINDOWS or seconds > _ENOUGH_SECONDS
+
+
+def _take(answers: Answers, count: int) -> None:
     for _ in range(count):
-        error = answers.get()
+        try:
+            error = answers.get(timeout=_ANSWER_SECONDS)
+        except queue.Empty:
+            raise TrialServerError(f"no answer within {_ANSWER_SECONDS:.0f} s") from None
         if error is not None:
             raise _refused(error)
 
 
 def _refused(error: InferenceServerException) -> TrialServerError:
-    return TrialServerError(f"Triton: {error.message()}")
+    return TrialServerError(error.message())
 
 
 def _input(name: str, value: NDArray[Any]) -> InferInput:

@@ -23,9 +23,9 @@ from dlagent.domain.tuning.trials import Done, Trial, TrialSpace, next_trial, tr
 
 IN_PROCESS = "measured in process"
 _CPU = "cpu"
-_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 _MOST_TRIALS = 24
-_READY_SECONDS = 60.0
+READY_SECONDS = 60.0
 _STAGE_SECONDS = 30.0  # no trial begins later
 
 
@@ -57,7 +57,7 @@ def measure(subject: Subject, session: Session, target: Target, trials: Path | N
     if trials is not None:
         try:
             with TrialServer(trials) as server:
-                server.wait(_READY_SECONDS)
+                server.wait(READY_SECONDS)
                 return _on_triton(subject, target, server)
         except (TrialServerError, OSError) as error:
             why = f", since it was not possible on Triton: {error}"
@@ -119,7 +119,7 @@ def available_cores() -> int:
     """Those that this container may use; the Triton beside it has the same limits."""
     allowed = len(os.sched_getaffinity(0))
     try:
-        quota, period = _CPU_LIMIT.read_text().split()
+        quota, period = CPU_LIMIT.read_text().split()
         return min(allowed, max(1, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup of its own, or no limit ("max")
         return allowed

@@ -1,0 +1,1 @@
+"""What the benchmark `tuner` is made of: the truth, and a Triton that is asked for it."""
