@@ -1,8 +1,9 @@
 """`python -m dlagent.build job`: the build as a Job's container runs it.
 
-The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the store at /artifacts, room
-for copies at TMPDIR. Progress goes to stdout, the result to the termination message. A message is
-there from the first moment, so that a process that is killed has said where.
+The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the files of the source's Secret
+under /credentials, the store at /artifacts, room for copies at TMPDIR. Progress goes to stdout, the
+result to the termination message. A message is there from the first moment, so that a process that
+is killed has said where.
 """
 
 import argparse
@@ -52,7 +53,12 @@ def _run(request: BuildRequest, options: argparse.Namespace, progress: Progress)
     except OSError as error:
         return failed(FailureReason.INTERNAL, f"start: {error}")
     with tempfile.TemporaryDirectory(prefix="build-") as scratch:
-        return build(request, Places(options.sources, store, Path(scratch)), progress)
+        # Downloads are kept beside artifacts on a volume; an object store is as far as the source.
+        downloads = None if "://" in options.store else Path(options.store)
+        places = Places(
+            options.sources, store, Path(scratch), options.credentials, downloads=downloads
+        )
+        return build(request, places, progress)
 
 
 def _write(path: Path, summary: Summary) -> None:
@@ -67,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="job")
     job = commands.add_parser("job", help="run the build that the environment describes")
     job.add_argument("--sources", type=Path, default=Path("/sources"))
+    job.add_argument("--credentials", type=Path, default=Path("/credentials"))
     job.add_argument("--store", default="/artifacts", help="a folder or a URL")
     job.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlagent.api import names
 from dlagent.api.types import GROUP, PLURAL, VERSION, Resources
-from dlagent.cli.endpoints import connect
+from dlagent.cli.endpoints import find_cluster
 from dlagent.cli.errors import CliError
 from dlagent.domain.sweep.unused import SHORT_KEY, SweepReport
 from dlagent.manifests import store, sweep
@@ -189,7 +189,7 @@ class ClusterStore:
 
 def open_cluster_store(namespace: str | None, kubeconfig: Path | None) -> ClusterStore:
     """The store of a namespace; None: that of the kubeconfig's context. Raises CliError."""
-    api, default_namespace = connect(kubeconfig)
+    api, default_namespace = find_cluster(kubeconfig)
     return ClusterStore(api, namespace or default_namespace)
 
 

@@ -2,7 +2,8 @@
 
 It copies the files of an artifact from the store into the pod's own folder, checks each SHA-256 on
 the way, and writes the config.pbtxt of this revision. Triton never reads the store, so a wrong key
-or a flipped byte never serves. Starts in a fraction of a second: standard library only.
+or a flipped byte never serves. Then it prints the artifact's report, for `dlagent report AGENT`.
+Starts in a fraction of a second: standard library only.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from dlagent.adapters.store import (
     is_out_of_space,
     open_store,
 )
-from dlagent.domain.artifact.layout import CONFIG, MODEL, model_files
+from dlagent.domain.artifact.layout import CONFIG, MODEL, REPORT, model_files
+from dlagent.domain.artifact.report_line import MOST_BYTES, report_line
 
 EXIT_OK = 0
 EXIT_UNREADABLE = 1
@@ -63,13 +65,28 @@ def load(
         raise
 
 
+def report_of(store: ArtifactStore, key: str) -> str | None:
+    """The line that tells of the artifact's report; None where there is none to be believed.
+
+    Nothing that is wrong with a report keeps an artifact from serving.
+    """
+    try:
+        entry = store.table(key).get(REPORT)
+        if entry is None or entry.size_bytes > MOST_BYTES:
+            return None
+        return report_line(b"".join(store.verified_chunks(key, REPORT, entry)))
+    except (ArtifactMissingError, ArtifactCorruptError, OSError):
+        return None
+
+
 def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
     """The program; returns its exit code, which the operator knows the meaning of."""
     options = _parser().parse_args(arguments)
     step = disk or Disk()
     try:
+        store = open_store(options.store)
         load(
-            open_store(options.store),
+            store,
             options.key,
             options.models,
             options.name,
@@ -84,6 +101,8 @@ def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
         if is_out_of_space(error):
             return _end(options, EXIT_NO_SPACE, f"no space in {options.models}: {error}")
         return _end(options, EXIT_UNREADABLE, f"cannot load from {options.store}: {error}")
+    if (line := report_of(store, options.key)) is not None:
+        print(line, flush=True)
     return _end(options, EXIT_OK, f"loaded artifact {options.key}")
 
 

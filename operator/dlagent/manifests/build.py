@@ -1,8 +1,10 @@
 """The Job that builds an artifact, and what its pod may reach."""
 
+from collections.abc import Mapping, Sequence
+
 from dlagent.api import names
-from dlagent.api.types import Build
-from dlagent.domain.artifact.request import BuildRequest
+from dlagent.api.types import Build, Scheme
+from dlagent.domain.artifact.request import BuildRequest, read_uris
 from dlagent.manifests.common import (
     Object,
     Owner,
@@ -12,7 +14,8 @@ from dlagent.manifests.common import (
     pod_security,
     resources,
 )
-from dlagent.manifests.settings import Builder, Store
+from dlagent.manifests.egress import outward
+from dlagent.manifests.settings import Builder, Egress, Store
 from dlagent.manifests.store import access
 
 # Exit code of the builder where trying again cannot help.
@@ -20,18 +23,19 @@ TERMINAL_EXIT_CODE = 3
 _RETRIES = 3
 OPTIONS_ANNOTATION = "dlagent.io/build-options"  # what of spec.build the Job was made from
 NETWORK_POLICY_NAME = "dlagent-build"
+EGRESS_POLICY_NAME = "dlagent-build-sources"
+CREDENTIALS = "/credentials"
 
 
 def job_name(build_id: str) -> str:
     return f"dlagent-build-{build_id}"
 
 
-def _labels(build_id: str) -> dict[str, str]:
+def _labels() -> dict[str, str]:
     return {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
         names.PART_OF_LABEL: "dlagent",
         names.COMPONENT_LABEL: "build",
-        names.BUILD_LABEL: build_id,
     }
 
 
@@ -43,12 +47,16 @@ def job(
     options: str,
     builder: Builder,
     store: Store,
+    secret: str | None = None,
 ) -> Object:
     """The build Job. Its name is a function of the build, so that equal agents share one.
 
-    `options` is kept as an annotation: a Job made from other options is replaced.
+    `options` is kept as an annotation: a Job made from other options is replaced. `secret` is the
+    name of the Secret with the source's credentials.
     """
-    labels = _labels(build_id)
+    labels = _labels() | {names.BUILD_LABEL: build_id}
+    if needs_network(request):
+        labels[names.NETWORK_LABEL] = names.NETWORK_SOURCES
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
     metadata["ownerReferences"][0]["controller"] = False
@@ -63,7 +71,7 @@ def job(
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
-                "spec": _pod(owner.namespace, request, build, builder, store),
+                "spec": _pod(owner.namespace, request, build, builder, store, secret),
             },
         },
     }
@@ -89,7 +97,12 @@ def _failure_policy() -> Object:
 
 
 def _pod(
-    namespace: str, request: BuildRequest, build: Build, builder: Builder, store: Store
+    namespace: str,
+    request: BuildRequest,
+    build: Build,
+    builder: Builder,
+    store: Store,
+    secret: str | None,
 ) -> Object:
     held = access(namespace, store, read_only=False)
     mounts: list[Object] = [
@@ -97,15 +110,19 @@ def _pod(
         {"name": "scratch", "mountPath": "/scratch"},
     ]
     volumes: list[Object] = [*held.volumes, {"name": "scratch", "emptyDir": {}}]
-    source_claim = source_volume(request.source_uri)
-    if source_claim is not None:
-        mounts.append({"name": "source", "mountPath": f"/sources/{source_claim}", "readOnly": True})
+    for number, claim in enumerate(source_claims(request)):
+        name = f"source-{number}" if number else "source"
+        mounts.append({"name": name, "mountPath": f"/sources/{claim}", "readOnly": True})
         volumes.append(
-            {
-                "name": "source",
-                "persistentVolumeClaim": {"claimName": source_claim, "readOnly": True},
-            }
+            {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         )
+    secrets: list[Object] = list(held.container.get("envFrom", []))
+    if secret is not None:
+        # A Secret that is missing stops the container with a reason that names it; a volume that
+        # is not optional would stop the pod before, without one.
+        secrets.append({"secretRef": {"name": secret}})
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
+        volumes.append({"name": "credentials", "secret": {"secretName": secret, "optional": True}})
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -126,11 +143,11 @@ def _pod(
                     {"name": "TMPDIR", "value": "/scratch"},
                     {"name": "HOME", "value": "/scratch"},
                 ],
+                **({"envFrom": secrets} if secrets else {}),
                 "resources": resources(build.resources or builder.resources),
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
                 "terminationMessagePolicy": "FallbackToLogsOnError",
-                **held.container,
                 "volumeMounts": mounts,
             }
         ],
@@ -141,31 +158,56 @@ def _pod(
 def source_volume(uri: str) -> str | None:
     """The claim of a `pvc://claim/path` source; None for every other scheme."""
     scheme, separator, rest = uri.partition("://")
-    return rest.partition("/")[0] if separator and scheme == "pvc" else None
+    return rest.partition("/")[0] if separator and scheme == Scheme.PVC else None
+
+
+def source_claims(request: BuildRequest) -> list[str]:
+    """The claims that hold the source, the data set and the student, each once."""
+    claims = [source_volume(uri) for uri in read_uris(request)]
+    return list(dict.fromkeys(claim for claim in claims if claim is not None))
+
+
+def needs_network(request: BuildRequest) -> bool:
+    """Whether the build reads from anywhere but mounted volumes."""
+    return any(source_volume(uri) is None for uri in read_uris(request))
 
 
 def network_policy(namespace: str) -> Object:
     """Nobody may reach build pods of the namespace, and they reach nothing.
 
-    Sources and the store are mounted volumes: a build needs no network at all. Where the store is
-    in an object store, the store's own policy adds that.
+    Where source and store are mounted volumes nothing else is needed. `egress_policy` adds to it
+    for sources on the network, and the store's own policy for a store in an object store.
     """
-    labels = {
+    return _policy(
+        namespace,
+        NETWORK_POLICY_NAME,
+        {},
+        {"policyTypes": ["Ingress", "Egress"]},
+    )
+
+
+def egress_policy(namespace: str, named: Sequence[Egress]) -> Object:
+    """What build pods with a source on the network may reach.
+
+    That is the cluster's DNS, HTTPS at public addresses, and what the settings name.
+    """
+    return _policy(
+        namespace,
+        EGRESS_POLICY_NAME,
+        {names.NETWORK_LABEL: names.NETWORK_SOURCES},
+        {"policyTypes": ["Egress"], "egress": outward(named)},
+    )
+
+
+def _policy(namespace: str, name: str, labels: Mapping[str, str], rules: Object) -> Object:
+    selector = {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
-        names.PART_OF_LABEL: "dlagent",
         names.COMPONENT_LABEL: "build",
+        **labels,
     }
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": NETWORK_POLICY_NAME, "namespace": namespace, "labels": labels},
-        "spec": {
-            "podSelector": {
-                "matchLabels": {
-                    names.MANAGED_BY_LABEL: names.MANAGED_BY,
-                    names.COMPONENT_LABEL: "build",
-                }
-            },
-            "policyTypes": ["Ingress", "Egress"],
-        },
+        "metadata": {"name": name, "namespace": namespace, "labels": _labels()},
+        "spec": {"podSelector": {"matchLabels": selector}, **rules},
     }

@@ -6,6 +6,17 @@ from typing import Any, Protocol
 from dlagent.api.types import Resources
 
 
+class Egress(Protocol):
+    """Addresses that pods may reach; `cidr` is an IP network, whose text is asked for."""
+
+    @property
+    def cidr(self) -> object: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def protocol(self) -> str: ...
+
+
 class Builder(Protocol):
     """How build Jobs and loaders run."""
 
@@ -45,17 +56,6 @@ class Drain(Protocol):
     def sleep_seconds(self) -> int: ...
     @property
     def exit_timeout_seconds(self) -> int: ...
-
-
-class Egress(Protocol):
-    """Addresses that pods may reach; `cidr` is an IP network, whose text is asked for."""
-
-    @property
-    def cidr(self) -> object: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def protocol(self) -> str: ...
 
 
 class Store(Protocol):

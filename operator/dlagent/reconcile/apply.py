@@ -107,7 +107,11 @@ class Applier:
 
     async def _start_build(self, agent: Agent, action: StartBuild) -> None:
         await self._ensure_store(agent)
+        builder = self._settings.builder
+        secret = agent.spec.model.source.secret_ref
         await self._ensure(agent, build.network_policy(agent.namespace))
+        if build.needs_network(action.request):
+            await self._ensure(agent, build.egress_policy(agent.namespace, builder.egress))
         await self._writer.apply(
             build.job(
                 _owner(agent),
@@ -115,8 +119,9 @@ class Applier:
                 action.request,
                 agent.spec.build,
                 agent.build_options,
-                self._settings.builder,
+                builder,
                 self._settings.artifacts,
+                secret.name if secret is not None else None,
             )
         )
 

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from dlagent.api.types import Resources
+from dlagent.api.types import Resources, Scheme
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -41,8 +41,25 @@ class SettingsModel(BaseModel):
     )
 
 
+class TransportProtocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class Egress(SettingsModel):
+    """Addresses that pods may reach beside the public ones."""
+
+    cidr: IPvAnyNetwork
+    port: Annotated[int, Field(ge=1, le=65535)]
+    protocol: TransportProtocol = TransportProtocol.TCP
+
+
 class BuilderSettings(SettingsModel):
-    """How build Jobs and loaders run."""
+    """How build Jobs and loaders run.
+
+    `allowed_hosts` are patterns (`*.models.internal`) of hosts whose addresses may be private;
+    `download_cache_bytes` is how much of a store downloads may take, 0 for none.
+    """
 
     image: NonEmpty
     image_pull_policy: PullPolicy = "IfNotPresent"
@@ -51,7 +68,10 @@ class BuilderSettings(SettingsModel):
         requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "8Gi"}
     )
     pod_annotations: dict[str, str] = {}
-    allowed_schemes: list[NonEmpty] = ["pvc"]
+    allowed_schemes: Annotated[list[Scheme], Field(min_length=1)] = [Scheme.PVC]
+    allowed_hosts: list[NonEmpty] = []
+    egress: list[Egress] = []
+    download_cache_bytes: NonNegativeInt = 4 * 1024**3
 
 
 class Simulated(SettingsModel):
@@ -89,19 +109,6 @@ class RuntimeProfile(SettingsModel):
 class AccessMode(StrEnum):
     READ_WRITE_ONCE = "ReadWriteOnce"
     READ_WRITE_MANY = "ReadWriteMany"
-
-
-class TransportProtocol(StrEnum):
-    TCP = "TCP"
-    UDP = "UDP"
-
-
-class Egress(SettingsModel):
-    """Addresses that pods may reach beside the public ones."""
-
-    cidr: IPvAnyNetwork
-    port: Annotated[int, Field(ge=1, le=65535)]
-    protocol: TransportProtocol = TransportProtocol.TCP
 
 
 class SweepSettings(SettingsModel):

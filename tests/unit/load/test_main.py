@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlagent.adapters.store import Disk, FolderStore
+from dlagent.domain.artifact.report_line import MOST_BYTES, report_in
 from dlagent.load.__main__ import main
 from tests.unit.adapters.faulty_disk import FaultyDisk, full, killed_at, steps_of
 from tests.unit.artifacts import KEY, NETWORK, artifact
@@ -59,6 +60,43 @@ def test_without_a_config_of_the_revision_the_artifacts_own_is_used(store: Path)
 
     config = store.parent / "models/shoes/config.pbtxt"
     assert "max_batch_size: 8\n" == config.read_text()
+
+
+def with_report(store: Path, content: bytes, kept: bytes) -> str:
+    """Publish an artifact whose manifest is for `content`, where the disk kept something else."""
+    key = "r" * 64
+    FolderStore(store).publish(key, artifact(more={"report.json": content}, key=key))
+    (store / "artifacts" / key / "report.json").write_bytes(kept)
+    return key
+
+
+def test_the_report_is_printed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = with_report(store, b"{}", kept=b"{}")
+
+    assert 0 == main(arguments(store, key))
+
+    assert b"{}" == report_in(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        pytest.param(b"{}", b"[]", id="a report that is damaged"),
+        pytest.param(
+            b"x" * (MOST_BYTES + 1), b"x" * (MOST_BYTES + 1), id="one too large for a log"
+        ),
+    ],
+)
+def test_an_artifact_serves_without_a_report_to_print(
+    store: Path, capsys: pytest.CaptureFixture[str], content: bytes, kept: bytes
+) -> None:
+    key = with_report(store, content, kept)
+
+    assert 0 == main(arguments(store, key))
+
+    assert "" == capsys.readouterr().out
+    network = store.parent / "models/shoes/1/model.onnx"
+    assert artifact()[NETWORK] == network.read_bytes()
 
 
 def test_a_second_run_replaces_the_first_ones_model(store: Path) -> None:

@@ -61,6 +61,17 @@ def test_the_smallest_settings_have_safe_defaults() -> None:
             id="an empty image",
         ),
         pytest.param(
+            SMALLEST.replace('"builder:1"', '"builder:1", allowedSchemes: [pvc, ftp]'),
+            "builder.allowedSchemes.1: Input should be 'pvc', 'https', 's3',",
+            id="a scheme that nobody reads",
+        ),
+        pytest.param(
+            SMALLEST.replace('"builder:1"', '"builder:1", egress: [{cidr: 10.1.2.3/8, port: 0}]'),
+            "builder.egress.0.cidr: value is not a valid IPv4 or IPv6 network\n"
+            "builder.egress.0.port: Input should be greater than or equal to 1",
+            id="addresses that are no network, and no port",
+        ),
+        pytest.param(
             SMALLEST.replace('{tritonVersion: "24.10"}', "{}"),
             "runtimes.triton.target.tritonVersion: Field required",
             id="a runtime without what it is built for",

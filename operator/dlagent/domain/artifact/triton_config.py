@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
-from dlagent.api.types import Serving, Slo, Tensor
+from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import Simulated
 
@@ -126,5 +126,7 @@ def simulated_of(config: Mapping[str, Any]) -> Simulated | None:
 
 def _describe(message: "model_config_pb2.ModelInput", tensor: Tensor) -> None:
     message.name = tensor.name
-    message.data_type = model_config_pb2.DataType.Value(f"TYPE_{tensor.data_type}")
+    # The one type that config.pbtxt calls otherwise than requests do.
+    type_name = "STRING" if tensor.data_type == DataType.BYTES else tensor.data_type
+    message.data_type = model_config_pb2.DataType.Value(f"TYPE_{type_name}")
     message.dims.extend(tensor.shape)

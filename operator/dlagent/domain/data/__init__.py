@@ -1,0 +1,1 @@
+"""The data set of a build: how its examples are shared out."""
