@@ -145,7 +145,7 @@ def dlagent_commands() -> list[tuple[str, ...]]:
         shown = [words for words in commands(page) if words[0] == "dlagent"]
         inline = re.findall(r"`(dlagent [a-z][^`]*)`", page.read_text())
         for words in [*shown, *map(shlex.split, inline)]:
-            depth = 3 if words[1] == "local" else 2
+            depth = 3 if words[1] in ("local", "artifacts") else 2
             options = [w.split("=")[0] for w in words[depth:] if w.startswith("-")]
             found.add((*words[1:depth], *options))
     return sorted(found)

@@ -17,6 +17,7 @@ manifest, and is swept when it is old. Every object is put in one request, so no
 
 import contextlib
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from dlagent.adapters.store import (
     parse_table,
     verify_files,
 )
+from dlagent.api.names import STORE_PREFIX
 from dlagent.domain.artifact.layout import (
     ARTIFACTS,
     MANIFEST,
@@ -40,6 +42,12 @@ from dlagent.domain.artifact.layout import (
 )
 
 SCHEMES = ("s3",)
+_OPTIONS = {
+    "key": "AWS_ACCESS_KEY_ID",
+    "secret": "AWS_SECRET_ACCESS_KEY",
+    "token": "AWS_SESSION_TOKEN",
+    "endpoint_url": "AWS_ENDPOINT_URL",
+}
 _USED = "used"
 _READ_BYTES = 8 << 20
 _ONE_REQUEST_BYTES = 5 << 30  # the most that a put may have; a model file is smaller
@@ -65,6 +73,23 @@ class _Listed:
         self.has_manifest |= path == MANIFEST
 
 
+def credentials(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What s3fs is to be told; nothing where it is to look for itself."""
+    own = {
+        name.removeprefix(STORE_PREFIX): value
+        for name, value in environment.items()
+        if name.startswith(STORE_PREFIX)
+    }
+    if not own:
+        return {}
+    # No key is no credentials at all: else those of a source would be found in the environment.
+    told: dict[str, Any] = {"anon": "AWS_ACCESS_KEY_ID" not in own}
+    told |= {option: own[name] for option, name in _OPTIONS.items() if name in own}
+    if "AWS_DEFAULT_REGION" in own:
+        told["client_kwargs"] = {"region_name": own["AWS_DEFAULT_REGION"]}
+    return told
+
+
 class ObjectStore:
     """The store under `root` (bucket and prefix) of a filesystem; see `ArtifactStore`.
 
@@ -79,6 +104,10 @@ class ObjectStore:
     def at(cls, url: str) -> "ObjectStore":
         """The store at a URL, with the credentials of the environment.
 
+        In a pod those of the store have names that begin with STORE_PREFIX, so that they and a
+        source's, which have the usual names, do not take each other's place. Where there is none
+        of these, the usual names count.
+
         Raises:
             OSError: of another scheme, or its library is not installed.
         """
@@ -90,7 +119,10 @@ class ObjectStore:
 
             with _requests(url):
                 filesystem, root = fsspec.url_to_fs(
-                    url, use_listings_cache=False, skip_instance_cache=True
+                    url,
+                    use_listings_cache=False,
+                    skip_instance_cache=True,
+                    **credentials(os.environ),
                 )
         except ImportError as error:
             raise OSError(f"{url} needs pip install 'dlagent[build]': {error}") from error

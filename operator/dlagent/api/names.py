@@ -19,3 +19,4 @@ RESTARTED_AT_ANNOTATION = "dlagent.io/restartedAt"  # on a DLAgent: any new valu
 TEMPLATE_VERSION_ANNOTATION = "dlagent.io/template-version"  # on a Deployment: who rendered it
 
 STORE_NAME = "dlagent-artifacts"  # the PersistentVolumeClaim of a namespace's store
+STORE_PREFIX = "DLAGENT_STORE_"  # of the variables with the credentials of an object store

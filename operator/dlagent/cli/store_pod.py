@@ -198,7 +198,7 @@ def _as_loader(container: Any, read_only: bool) -> tuple[Builder, Access]:
     image = _Image(container.image, container.image_pull_policy or "IfNotPresent")
     if "://" not in location:
         return image, store.claim_access(read_only)
-    secrets = [entry.secret_ref.name for entry in container.env_from or [] if entry.secret_ref]
+    secrets = [source.secret_ref.name for source in container.env_from or [] if source.secret_ref]
     return image, store.url_access(location, secrets[0] if secrets else None)
 
 

@@ -50,10 +50,14 @@ def claim_access(read_only: bool) -> Access:
 
 
 def url_access(location: str, secret_name: str | None) -> Access:
-    """A namespace's part of an object store; a Secret's entries become the environment."""
+    """A namespace's part of an object store; a Secret's entries become the environment.
+
+    They get a prefix: a build's source may have credentials of the same names.
+    """
     if secret_name is None:
         return Access(location)
-    return Access(location, [], {"envFrom": [{"secretRef": {"name": secret_name}}]})
+    source = {"prefix": names.STORE_PREFIX, "secretRef": {"name": secret_name}}
+    return Access(location, [], {"envFrom": [source]})
 
 
 def network_policy(namespace: str, store: Store) -> Object:

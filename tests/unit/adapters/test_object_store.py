@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dlagent.adapters.object_store import ObjectStore, _Listed, _modified
+from dlagent.adapters.object_store import ObjectStore, _Listed, _modified, credentials
 from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
@@ -421,6 +421,56 @@ def test_a_url_opens_the_store_with_the_environments_credentials(
         monkeypatch.setenv(name, value)
 
     open_store(f"s3://{store._root}/").verify(KEY)
+
+
+def test_a_pods_store_takes_no_credentials_but_its_own(
+    server: FaultyS3, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.publish(KEY, artifact())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # a source's, and not the store's
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "source")
+    for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": server.url}).items():
+        monkeypatch.setenv(f"DLAGENT_STORE_{name}", value)
+
+    opened = ObjectStore.at(f"s3://{store._root}")
+
+    opened.verify(KEY)
+    assert ("id", "secret", False) == (
+        opened._files.key,
+        opened._files.secret,
+        opened._files.anon,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        pytest.param({"AWS_ACCESS_KEY_ID": "source"}, {}, id="only usual names: s3fs looks"),
+        pytest.param(
+            {"DLAGENT_STORE_AWS_ENDPOINT_URL": "u", "AWS_ACCESS_KEY_ID": "source"},
+            {"anon": True, "endpoint_url": "u"},
+            id="a store without keys takes no source's",
+        ),
+        pytest.param(
+            {
+                "DLAGENT_STORE_AWS_ACCESS_KEY_ID": "k",
+                "DLAGENT_STORE_AWS_SECRET_ACCESS_KEY": "s",
+                "DLAGENT_STORE_AWS_SESSION_TOKEN": "t",
+                "DLAGENT_STORE_AWS_DEFAULT_REGION": "r",
+            },
+            {
+                "anon": False,
+                "key": "k",
+                "secret": "s",
+                "token": "t",
+                "client_kwargs": {"region_name": "r"},
+            },
+            id="all of them",
+        ),
+    ],
+)
+def test_credentials(environment: dict[str, str], told: dict[str, object]) -> None:
+    assert told == credentials(environment)
 
 
 @pytest.mark.parametrize(

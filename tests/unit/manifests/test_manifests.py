@@ -170,7 +170,11 @@ def test_the_store_outlives_agents_and_all_else_goes_with_them() -> None:
 
 def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
     pods = {
-        name: [container["name"] for container in containers(obj) if "envFrom" in container]
+        name: [
+            container["name"]
+            for container in containers(obj)
+            if any(source.get("prefix") == names.STORE_PREFIX for source in env_from(container))
+        ]
         for name, obj in ALL
         if "template" in obj.get("spec", {})
     }
@@ -181,6 +185,11 @@ def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
         "sweep-job-object-store": ["store"],
     }
     assert expected == {name: holders for name, holders in pods.items() if holders}
+
+
+def env_from(container: Any) -> list[Any]:
+    found: list[Any] = container.get("envFrom", [])
+    return found
 
 
 def containers(obj: Object) -> list[Any]:
