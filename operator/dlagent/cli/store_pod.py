@@ -40,6 +40,7 @@ class _Image:
     image_pull_policy: str
     resources: Resources = field(default_factory=Resources)
     pod_annotations: Mapping[str, str] = field(default_factory=dict)
+    isolated_pod_annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class ClusterStore:

@@ -27,6 +27,7 @@ def job(
     arguments = ["sweep", "--grace-hours", str(grace_hours)]
     arguments += [f"--keep={key}" for key in keep]
     held = access(namespace, store, read_only=False)
+    isolated = builder.isolated_pod_annotations if store.url is None else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -37,7 +38,7 @@ def job(
             "template": {
                 "metadata": {
                     "labels": dict(STORE_LABELS),
-                    "annotations": dict(builder.pod_annotations),
+                    "annotations": {**builder.pod_annotations, **isolated},
                 },
                 "spec": pod_spec(arguments, builder, held),
             },

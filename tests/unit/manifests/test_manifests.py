@@ -180,7 +180,6 @@ def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
     }
     expected = {
         "deployment-object-store": ["load"],
-        "job-network": ["build"],  # those of the source
         "job-object-store": ["build"],
         "sweep-job-object-store": ["store"],
     }
