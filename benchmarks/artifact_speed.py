@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.bench import report, say
-from benchmarks.builds import LARGEST_BYTES, BuiltSubject, build_subject, request_of
+from benchmarks.builds import LARGEST_BYTES, BuiltSubject, build_subject
 from benchmarks.models.subject import Arrays, Subject, subjects
 from dlagent.build import exported_program
 from dlagent.build.race import BATCHES, race
@@ -64,9 +64,7 @@ def main() -> None:
 def _figures(subject: Subject, built: BuiltSubject) -> dict[str, Any]:
     torch.set_num_threads(1)
     program = exported_program.load_program(subject.program, LARGEST_BYTES)
-    source = Session(
-        exported_program.export(program, request_of(subject, 1, 1)).SerializeToString()
-    )
+    source = Session(exported_program.export(program, None, None).SerializeToString())
     winner = Session(built.model)
     names = list(subject.unseen)
     module = program.module()

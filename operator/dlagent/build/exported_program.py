@@ -13,17 +13,17 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx import GraphProto, ModelProto
 
+from dlagent.api.types import Tensor
 from dlagent.build.archive import open_archive
 from dlagent.build.detect import begins_whole
 from dlagent.build.failure import BuildError
 from dlagent.build.runtime import Array, first_line
-from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason
 
 if TYPE_CHECKING:
@@ -64,10 +64,12 @@ def load_program(path: Path, max_bytes: int) -> "ExportedProgram":
         raise _load_failure(error) from error
 
 
-def export(program: "ExportedProgram", request: BuildRequest) -> ModelProto:
+def export(
+    program: "ExportedProgram", inputs: Sequence[Tensor] | None, outputs: Sequence[Tensor] | None
+) -> ModelProto:
     """The program as ONNX: the same bytes for the same program, without traces of its origin.
 
-    Tensors are named as the spec declares them, where their number agrees.
+    Its tensors are named as these, where their number agrees.
 
     Raises:
         BuildError: UnsupportedOperator, InvalidModel.
@@ -81,8 +83,8 @@ def export(program: "ExportedProgram", request: BuildRequest) -> ModelProto:
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
-            input_names=_names(request.inputs, len(signature.user_inputs)),
-            output_names=_names(request.outputs, len(signature.user_outputs)),
+            input_names=_names(inputs, len(signature.user_inputs)),
+            output_names=_names(outputs, len(signature.user_outputs)),
             verbose=False,
         )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -168,7 +170,7 @@ def _name_axes(graph: GraphProto) -> None:
                 dim.dim_param = names.setdefault(dim.dim_param, fallback)
 
 
-def _names(tensors: list[Any] | None, count: int) -> list[str] | None:
+def _names(tensors: Sequence[Tensor] | None, count: int) -> list[str] | None:
     return [t.name for t in tensors] if tensors is not None and len(tensors) == count else None
 
 

@@ -57,14 +57,14 @@ def load(
         model = load_onnx(source, request.target.triton_version)
         network = inspect(model)
         progress.begin("export", f"ONNX already, opset {main_opset(model)}")
-        programs = SourcePrograms(request, None, student)
+        programs = SourcePrograms(network, None, student)
         return Loaded(network, as_run(network), programs, dataset, versions)
     load_program = _loader(request, source, format_)
     program = load_program()
     progress.begin("export", "exporting to ONNX")
-    network = inspect(exported_program.export(program, request))
+    network = inspect(exported_program.export(program, request.inputs, request.outputs))
     versions["torch"] = exported_program.torch_version()
-    programs = SourcePrograms(request, load_program, student)
+    programs = SourcePrograms(network, load_program, student)
     return Loaded(network, exported_program.runner(program), programs, dataset, versions)
 
 

@@ -185,7 +185,8 @@ class _Build:
         session = runtime.Session(data)
         progress.begin("parity", "comparing with the network on random inputs")
         parity = check_parity(optimised.run, network, fused, session)
-        check = golden(session, fused.interface, network.free_size)
+        precision = optimised.candidate.precision
+        check = golden(session, fused.interface, network.free_size, precision)
         simulated = request.target.simulated
         progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
         subject = Subject(data, fused.interface, ENGINE, network.free_size)
@@ -195,7 +196,7 @@ class _Build:
             key=key,
             key_inputs=key_inputs(request, source.sha256),
             model=data,
-            precision=optimised.candidate.precision,
+            precision=precision,
             interface=fused.interface,
             tau=measured.tau,
             measured=measured.how,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from onnx import ModelProto
 
 from dlagent.build import exported_program
+from dlagent.build.network import Network
 from dlagent.build.optimisations.base import OptimisationError
-from dlagent.domain.artifact.request import BuildRequest
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourcePrograms:
-    """How each is loaded: `load_source` is None for ONNX, `load_student` where there is none."""
+    """How each is loaded: `load_source` is None for ONNX, `load_student` where there is none.
 
-    request: BuildRequest
+    Whatever is exported gets the names of `network`, which is the source.
+    """
+
+    network: Network
     load_source: "Callable[[], ExportedProgram] | None"
     load_student: "Callable[[], ExportedProgram] | None"
 
@@ -36,4 +39,4 @@ class SourcePrograms:
         return self.load_student()
 
     def export(self, program: "ExportedProgram") -> ModelProto:
-        return exported_program.export(program, self.request)
+        return exported_program.export(program, self.network.inputs, self.network.outputs)

@@ -6,7 +6,14 @@ from typing import Any
 
 from dlagent.adapters.store import ArtifactStore, Publication
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
-from dlagent.domain.artifact.layout import CONFIG, MANIFEST, NETWORK, REPORT
+from dlagent.domain.artifact.layout import (
+    CONFIG,
+    MANIFEST,
+    NETWORK,
+    REPORT,
+    REPORT_PAGE,
+    REPORT_PICTURE,
+)
 from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
 from dlagent.domain.artifact.report import Report
 from dlagent.domain.artifact.request import Simulated
@@ -46,7 +53,7 @@ def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
     files = {
         NETWORK: built.model,
         CONFIG: _plain_config(built).encode(),
-        REPORT: report.to_json().encode(),
+        **_report_files(report),
     }
     manifest = Manifest(
         key=built.key,
@@ -67,6 +74,17 @@ def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
         store.verify(built.key)
         return Manifest.model_validate_json(store.manifest(built.key))
     return manifest
+
+
+def _report_files(report: Report) -> dict[str, bytes]:
+    """report.json, and where there was something to choose, what people look at."""
+    files = {REPORT: report.to_json().encode()}
+    if report.gate is not None:
+        from dlagent.report import page, picture  # matplotlib takes seconds
+
+        files[REPORT_PAGE] = page.html(report).encode()
+        files[REPORT_PICTURE] = picture.png(report)
+    return files
 
 
 def _plain_config(built: Built) -> str:

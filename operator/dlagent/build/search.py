@@ -169,7 +169,7 @@ class Search:
         taken = time.monotonic() - began
         tried.estimate = Estimate(
             tried.candidate,
-            effort,
+            made.effort or effort,
             relative,
             score.drop,
             score.at_least,

@@ -5,6 +5,7 @@ Made by dlagent.build.pipeline for dlagent.build.search; optimisations see it as
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -113,7 +114,7 @@ class SourceWorkshop:
         self._optimisations = {optimisation.name: optimisation for optimisation in optimisations}
         self._folder = folder
         self._planned: dict[str, Candidate] = {}
-        self._made: dict[tuple[str, float], Mapping[str, str]] = {}
+        self._made: dict[tuple[str, float], Made] = {}
         self._teacher: dict[Part, list[Array]] = {}
 
     def plan(self, facts: Facts) -> Plan:
@@ -133,14 +134,13 @@ class SourceWorkshop:
         Raises:
             OptimisationError: it cannot be made.
         """
-        made_before = self._made.get((candidate.name, effort))
-        if made_before is not None:
-            return Made(onnx.load(self._path(candidate.name, effort)), made_before)
+        path = self._path(candidate.name, effort)
+        before = self._made.get((candidate.name, effort))
+        if before is not None:
+            return replace(before, model=onnx.load(path))
         made = self._optimisations[candidate.optimisation].make(candidate, self, effort)
-        self._path(candidate.name, effort).write_bytes(
-            made.model.SerializeToString(deterministic=True)
-        )
-        self._made[candidate.name, effort] = made.notes
+        path.write_bytes(made.model.SerializeToString(deterministic=True))
+        self._made[candidate.name, effort] = replace(made, model=ModelProto())
         return made
 
     def source(self) -> ModelProto:

@@ -25,10 +25,14 @@ class OptimisationError(Exception):
 
 @dataclass(frozen=True)
 class Made:
-    """A network, and what is worth telling about it in the report, such as layers kept in FP32."""
+    """A network, and what is worth telling about it in the report, such as layers kept in FP32.
+
+    `effort` is what was really spent, where work comes in larger steps than were asked for.
+    """
 
     model: ModelProto
     notes: Mapping[str, str] = field(default_factory=dict)
+    effort: float | None = None
 
 
 class Workshop(Protocol):

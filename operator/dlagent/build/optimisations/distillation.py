@@ -121,7 +121,7 @@ class Training:
         Raises:
             OptimisationError: the network cannot be trained, or its loss is no number.
         """
-        wanted = max(math.ceil(round(effort * self._epochs, 6)), 1)
+        wanted = self._wanted(effort)
         patience = math.ceil(PATIENCE_SHARE * self._epochs)
         with same_everywhere():
             while self._done < wanted and self._done - self._best_epoch < patience:
@@ -139,9 +139,16 @@ class Training:
         trained.load_state_dict(self._best)
         return trained.to(memory_format=torch.contiguous_format).eval()
 
+    def spent(self, effort: float) -> float:
+        """The share that this effort comes to in whole epochs; all of it where it ended early."""
+        return max(effort, self._wanted(effort) / self._epochs)
+
     def notes(self) -> dict[str, str]:
         """What the report tells of it."""
         return {"epochs": f"{self._done} of {self._epochs}, best after {self._best_epoch}"}
+
+    def _wanted(self, effort: float) -> int:
+        return max(math.ceil(round(effort * self._epochs, 6)), 1)
 
     def _one_epoch(self) -> None:
         random = torch.Generator().manual_seed(SEED + self._done)

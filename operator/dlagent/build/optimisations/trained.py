@@ -111,4 +111,5 @@ def distil(
     training = trainings.of(candidate, workshop, begin)
     trained = training.advance(effort)
     model = workshop.export(modules.program_of(trained, program, examples))
-    return Made(model, {"parameters": f"{modules.parameter_count(trained):,}", **training.notes()})
+    notes = {"parameters": f"{modules.parameter_count(trained):,}", **training.notes()}
+    return Made(model, notes, training.spent(effort))

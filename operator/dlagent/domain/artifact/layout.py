@@ -10,6 +10,8 @@ from dataclasses import dataclass
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.json.sha256"  # of the manifest, as sha256sum writes it
 REPORT = "report.json"
+REPORT_PAGE = "report.html"
+REPORT_PICTURE = "report.png"
 MODEL = "model/"  # all below it is Triton's
 CONFIG = MODEL + "config.pbtxt"
 NETWORK = MODEL + "1/model.onnx"

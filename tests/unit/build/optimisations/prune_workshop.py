@@ -61,7 +61,7 @@ class PruneWorkshop:
         return self._student()
 
     def export(self, program: ExportedProgram) -> ModelProto:
-        return exported_program.export(program, REQUEST)
+        return exported_program.export(program, None, None)
 
     def inputs(self, part: Part, limit: int | None = None) -> dict[str, Array]:
         assert part is Part.TRAIN
