@@ -26,10 +26,12 @@ demo: environment ## a real Kubernetes, a real Triton, a network served: on this
 demo-down: environment ## what the demo left running, gone
 	@exec $(BIN)/python -m dlagent_demo --down
 
-# The slow builds of the local cluster begin at once, beside the tests that do not need them. They
-# have a session of their own, so that all of it ends when this ends early.
+# The slow builds of the local cluster and of the servers that tests ask begin at once, beside the
+# tests that do not need them. They have a session of their own, so that all of it ends when this
+# ends early.
 test: environment ## everything that CI runs
-	@setsid $(BIN)/dlagent local prefetch >.make/prefetch.log 2>&1 & prefetch=$$!; \
+	@setsid sh -c '$(BIN)/dlagent local prefetch && $(BIN)/python -m tests.servers' \
+		>.make/prefetch.log 2>&1 & prefetch=$$!; \
 	trap 'kill -- -$$prefetch 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	$(MAKE) --no-print-directory lint test-unit test-chart || exit; \
 	echo "waiting for the parts of the local cluster (progress: .make/prefetch.log)"; \
@@ -54,11 +56,13 @@ lint: environment generated ## style, types, import rules, generated files
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
 
-generate: environment ## CRD, its copy in the chart, and docs/reference, from the API types
+generate: environment ## CRD, its copy in the chart, and docs/reference, from the types
 	@$(BIN)/python -m dlagent.api.generate
+	@$(BIN)/python -m dlagent.report.generate
 
 generated: environment
 	@$(BIN)/python -m dlagent.api.generate --check
+	@$(BIN)/python -m dlagent.report.generate --check
 
 bench: environment ## one benchmark: make bench NAME=first_answer
 	@test -n "$(NAME)" || { echo "error: which one? make bench NAME=first_answer" >&2; exit 2; }

@@ -87,7 +87,15 @@ def _children(body: kopf.Body) -> list[Object]:
         network.headless_service(owner),
         network.disruption_budget(owner),
         network.service(owner, REVISION),
-        deployment(owner, revision, serving, profile, _SETTINGS.builder, _SETTINGS.drain),
+        deployment(
+            owner,
+            revision,
+            serving,
+            profile,
+            _SETTINGS.builder,
+            _SETTINGS.drain,
+            _SETTINGS.artifacts,
+        ),
     ]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from examples.fashion_mnist.data import Bytes, Split
-from examples.fashion_mnist.network import Classifier, prepare
+from examples.fashion_mnist.network import prepare
 
 EVALUATION_BATCH = 500
 ONNX_OPSET = 18
@@ -19,7 +19,7 @@ Advance = Callable[[float], None]  # called after each step with its loss
 
 
 def fit(
-    network: Classifier,
+    network: nn.Module,
     train: Split,
     *,
     epochs: int,
@@ -64,7 +64,7 @@ def fit(
     network.eval()
 
 
-def classify(network: Classifier, images: Bytes) -> NDArray[np.int64]:
+def classify(network: nn.Module, images: Bytes) -> NDArray[np.int64]:
     """The class of each image [n, 28, 28]."""
     network.eval()
     found = []
@@ -76,7 +76,7 @@ def classify(network: Classifier, images: Bytes) -> NDArray[np.int64]:
     return classes
 
 
-def export(network: Classifier, exported_program: Path, onnx: Path) -> None:
+def export(network: nn.Module, exported_program: Path, onnx: Path) -> None:
     """Write both forms, each with a free batch axis, input "image", output "logits"."""
     example = (torch.zeros(2, 1, 28, 28),)
     shapes = {"image": {0: torch.export.Dim("batch", min=1, max=1024)}}

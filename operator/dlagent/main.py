@@ -25,10 +25,12 @@ from dlagent.adapters.lease import LeaseObject
 from dlagent.adapters.prometheus import Prometheus
 from dlagent.api.names import NAME_LABEL
 from dlagent.domain.status.errors import ClusterError
+from dlagent.domain.sweep.unused import SweepReport
 from dlagent.reconcile.agent import AgentReconciler
 from dlagent.reconcile.ports import Key, Object
 from dlagent.reconcile.routing import keys_for
 from dlagent.reconcile.scaling import Scaler
+from dlagent.reconcile.sweep import Sweeper
 from dlagent.runtime import logging as operator_logging
 from dlagent.runtime.core import Core
 from dlagent.runtime.lease import LeaderLease, LeaseLostError, lead
@@ -117,6 +119,7 @@ class _Operator:
         self._reconciler = AgentReconciler(
             self._core.cache, cluster, cluster, TritonInference(), self._scaler, clock, settings
         )
+        self._sweeper = Sweeper(self._core.cache, cluster, clock, settings, self._swept)
         self._trace = WatchTrace(
             {BY_KIND[feed.kind].path(feed.namespace): feed for feed in feeds},
             self._core.lister.want,
@@ -158,6 +161,13 @@ class _Operator:
 
     async def _tick(self) -> None:
         await self._scaler.tick()
+        await self._sweeper.tick()
+
+    def _swept(self, report: SweepReport | None) -> None:
+        if report is None:
+            self._metrics.sweep_failed()
+        else:
+            self._metrics.swept(report.removed_count, report.freed_bytes)
 
     async def _reconcile(self, key: Key) -> float | None:
         agent = self._core.cache.get(AGENT.kind, *key) or {}

@@ -16,15 +16,21 @@ from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
 from harness import Json, Kubectl, KubectlError, eventually, merged
 
 CRD = Path(__file__).parents[2] / "crds/dlagents.yaml"
+IMAGE: list[Json] = [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}]
 SMALLEST: Json = {
     "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
     "slo": {"latency": {"thresholdMilliseconds": 50}},
 }
 FULL: Json = {
     "model": {
-        "source": {"uri": "pvc://models/shoes/v3.bytes", "sha256": "9f" * 32},
-        "format": "ExportedProgram",
-        "inputs": [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}],
+        "source": {
+            "uri": "s3://models/shoes/v3.bytes",
+            "sha256": "9f" * 32,
+            "secretRef": {"name": "model-store"},
+        },
+        "format": "SafeTensors",
+        "factory": "shoes.net:build",
+        "inputs": IMAGE,
         "outputs": [{"name": "logits", "dataType": "FP32", "shape": [-1]}],
     },
     "perceive": [
@@ -33,8 +39,19 @@ FULL: Json = {
         {"normalize": {"mean": ["0.286", 0, "-0.001"], "std": [".353", 1, "2"]}},
         {"reshape": {"shape": [1, -1, 28]}},
         {"transpose": {"axes": [2, 0, 1]}},
+        {"resize": {"height": 4, "width": 5, "layout": "HWC", "interpolation": "Nearest"}},
+        {"centerCrop": {"height": 4, "width": 4, "layout": "CHW"}, "input": "image"},
+        {"oneHot": {"depth": 2}},
     ],
-    "act": [{"softmax": {}}, {"topK": {"k": 3}}],
+    "act": [
+        {"meanPooling": {"mask": "image"}, "output": "logits"},
+        {"l2Normalize": {}},
+        {"sigmoid": {}},
+        {"threshold": {"value": ".5"}},
+        {"softmax": {}},
+        {"topK": {"k": 3}},
+        {"labels": {"values": ["ankle boot", "Stiefel, größer"]}},
+    ],
     "build": {
         "image": "registry.example/builder:1",
         "timeoutMinutes": 30,
@@ -87,6 +104,20 @@ FULL: Json = {
     "paused": True,
 }
 
+LABELLED: list[Json] = [
+    {"softmax": {}},
+    {"argmax": {}},
+    {"labels": {"values": ["0123456789abcdef"] * 2048}},
+]
+TWO_INPUTS: Json = {
+    "model": {
+        "inputs": [{"name": n, "dataType": "INT64", "shape": [-1]} for n in ("ids", "mask")],
+        "outputs": [{"name": n, "dataType": "FP32", "shape": [-1, 8]} for n in ("last", "all")],
+    },
+    "perceive": [{"cast": {"dataType": "INT64"}, "input": "mask"}],
+    "act": [{"meanPooling": {"mask": "mask"}, "output": "last"}, {"l2Normalize": {}}],
+}
+
 
 def source(**fields: Any) -> Json:
     return {"model": {"source": fields}}
@@ -103,11 +134,67 @@ def latency(**fields: Any) -> Json:
 # What is wrong, the change that makes it so, and what kubectl prints of it.
 BAD: list[tuple[str, Json, str]] = [
     (
-        "a source that is not on a volume",
-        source(uri="s3://models/shoes.onnx"),
-        'spec.model.source.uri: Invalid value: "s3://models/shoes.onnx": only pvc:// is supported;'
-        " put the file on a PersistentVolumeClaim of the agent's namespace and write"
-        " pvc://CLAIM/PATH",
+        "a source of a scheme that nobody reads",
+        source(uri="ftp://models/shoes.onnx"),
+        'spec.model.source.uri: Invalid value: "ftp://models/shoes.onnx": must begin with one of'
+        " pvc://, https://, s3://, gs://, az://, hf://, oci://; for a file on a"
+        " PersistentVolumeClaim of the agent's namespace write pvc://CLAIM/PATH",
+    ),
+    (
+        "a user name in a URL",
+        source(uri="https://me:secret@models.example/shoes.onnx", sha256="9f" * 32),
+        "must be https://HOST/PATH, such as https://models.example/shoes.onnx, without a user name"
+        " or a #fragment; put credentials into a Secret and name it in secretRef",
+    ),
+    (
+        "a bucket without a key",
+        source(uri="s3://models"),
+        "must be s3://BUCKET/KEY, such as s3://models/shoes.onnx",
+    ),
+    (
+        "a bucket of Google's that cannot be one's name",
+        source(uri="gs://Models/shoes.onnx"),
+        "must be gs://BUCKET/OBJECT, such as gs://models/shoes.onnx",
+    ),
+    (
+        "a container of Azure's without a path",
+        source(uri="az://models/"),
+        "must be az://CONTAINER/PATH, such as az://models/shoes.onnx; the Secret in secretRef names"
+        " the account",
+    ),
+    (
+        "a repository without a revision",
+        source(uri="hf://example/shoes/model.onnx", sha256="9f" * 32),
+        "must be hf://ORG/REPO@REVISION/PATH, such as hf://example/shoes@main/model.onnx",
+    ),
+    (
+        "an artifact without a tag",
+        source(uri="oci://registry.example/shoes/model.onnx", sha256="9f" * 32),
+        "must be oci://HOST/REPO:TAG/TITLE or oci://HOST/REPO@sha256:DIGEST/TITLE",
+    ),
+    *(
+        (
+            f"no digest for {uri.partition(':')[0]}",
+            source(uri=uri),
+            "spec.model.source.sha256: Invalid value: must be set where source.uri is https://,"
+            " hf:// or oci://, since what is there can change at any time; take what `sha256sum"
+            " FILE` prints",
+        )
+        for uri in (
+            "https://models.example/shoes.onnx",
+            "hf://example/shoes@main/model.onnx",
+            "oci://registry.example/shoes:v3/model.onnx",
+        )
+    ),
+    (
+        "credentials for a volume",
+        source(secretRef={"name": "store"}),
+        "spec.model.source.secretRef: Invalid value: has no use for a volume; remove it",
+    ),
+    (
+        "a Secret that cannot be one's name",
+        source(uri="s3://models/shoes.onnx", secretRef={"name": "My Secret"}),
+        "spec.model.source.secretRef.name: Invalid value",
     ),
     (
         "a claim without a path",
@@ -124,12 +211,12 @@ BAD: list[tuple[str, Json, str]] = [
         "a path out of the volume",
         source(uri="pvc://models/../other/shoes.onnx"),
         'spec.model.source.uri: Invalid value: "pvc://models/../other/shoes.onnx": must not contain'
-        " . or .. as a folder; write the path from the claim's root",
+        " . or .. as a folder; write the path from the root",
     ),
     (
         "a path out of the volume by backslashes",
         source(uri="pvc://models/a\\..\\shoes.onnx"),
-        "must not contain . or .. as a folder; write the path from the claim's root",
+        "must not contain . or .. as a folder; write the path from the root",
     ),
     (
         "a path with a line break",
@@ -160,14 +247,38 @@ BAD: list[tuple[str, Json, str]] = [
     (
         "a suffix that says no format",
         source(uri="pvc://models/shoes"),
-        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is neither"
-        " .onnx nor .pt2; set format to ONNX or ExportedProgram",
+        "spec.model.format: Invalid value: must be set, since the suffix of source.uri is none of"
+        " .onnx, .pt2, .safetensors; set format to ONNX, ExportedProgram or SafeTensors",
+    ),
+    (
+        "weights without a network",
+        source(uri="pvc://models/shoes.safetensors"),
+        "spec.model.factory: Invalid value: must be set with SafeTensors, which hold weights and no"
+        " network; name a callable of the build's image that makes the network, such as"
+        " shoes.net:build",
+    ),
+    (
+        "a factory for a whole model",
+        {"model": {"factory": "shoes.net:build", "inputs": IMAGE}},
+        "spec.model.factory: Invalid value: only counts with SafeTensors; remove it, or set"
+        " format: SafeTensors",
+    ),
+    (
+        "a factory without inputs",
+        {"model": {"format": "SafeTensors", "factory": "shoes.net:build"}},
+        "spec.model.inputs: Invalid value: must be set with factory, since the network is traced"
+        " with inputs of these shapes",
+    ),
+    (
+        "a factory that is no callable's name",
+        {"model": {"format": "SafeTensors", "factory": "shoes.net", "inputs": IMAGE}},
+        'spec.model.factory: Invalid value: "shoes.net"',
     ),
     (
         "a format nobody reads",
         {"model": {"format": "TFLite"}},
         'spec.model.format: Unsupported value: "TFLite": supported values: "ONNX",'
-        ' "ExportedProgram"',
+        ' "ExportedProgram", "SafeTensors"',
     ),
     (
         "an unknown element type",
@@ -187,19 +298,19 @@ BAD: list[tuple[str, Json, str]] = [
     (
         "two things in one step",
         perceive(scale={"multiply": 2}, cast={"dataType": "FP32"}),
-        "spec.perceive[0]: Invalid value: exactly one of scale, normalize, reshape, transpose, cast"
-        " must be set; write each step as an item of its own",
+        "spec.perceive[0]: Invalid value: exactly one of scale, normalize, resize, centerCrop,"
+        " reshape, transpose, cast, oneHot must be set; write each step as an item of its own",
     ),
     (
         "an empty step",
         {"act": [{}]},
-        "spec.act[0]: Invalid value: exactly one of softmax, argmax, topK must be set; write each"
-        " step as an item of its own",
+        "spec.act[0]: Invalid value: exactly one of softmax, sigmoid, argmax, topK, threshold,"
+        " labels, meanPooling, l2Normalize must be set; write each step as an item of its own",
     ),
     (
         "a step nobody knows",
-        perceive(resize={"shape": [1]}),
-        'unknown field "spec.perceive[0].resize"',
+        perceive(blur={"radius": 1}),
+        'unknown field "spec.perceive[0].blur"',
     ),
     (
         "a factor of 0",
@@ -245,6 +356,153 @@ BAD: list[tuple[str, Json, str]] = [
         {"act": [{"topK": {"k": 0}}]},
         "spec.act[0].topK.k: Invalid value: 0: spec.act[0].topK.k in body should be greater than or"
         " equal to 1",
+    ),
+    (
+        "text as an input",
+        {"model": {"inputs": [{"name": "x", "dataType": "BYTES", "shape": [1]}]}},
+        "spec.model.inputs: Invalid value: must not have the type BYTES, since a network takes"
+        " numbers; send what the text became, such as token ids as INT64",
+    ),
+    (
+        "numbers as text",
+        perceive(cast={"dataType": "BYTES"}),
+        'spec.perceive[0].cast.dataType: Invalid value: "BYTES": must not be BYTES, since a network'
+        " takes numbers; name a type of numbers",
+    ),
+    (
+        "a picture without a layout",
+        perceive(resize={"height": 2, "width": 2}),
+        "spec.perceive[0].resize.layout: Required value",
+    ),
+    (
+        "a layout nobody knows",
+        perceive(centerCrop={"height": 2, "width": 2, "layout": "NHWC"}),
+        'spec.perceive[0].centerCrop.layout: Unsupported value: "NHWC": supported values: "CHW",'
+        ' "HWC"',
+    ),
+    (
+        "an interpolation nobody knows",
+        perceive(resize={"height": 2, "width": 2, "layout": "CHW", "interpolation": "Cubic"}),
+        'spec.perceive[0].resize.interpolation: Unsupported value: "Cubic": supported values:'
+        ' "Bilinear", "Nearest"',
+    ),
+    (
+        "a picture without rows",
+        perceive(resize={"height": 0, "width": 2, "layout": "CHW"}),
+        "spec.perceive[0].resize.height: Invalid value: 0: spec.perceive[0].resize.height in body"
+        " should be greater than or equal to 1",
+    ),
+    (
+        "one place only",
+        perceive(oneHot={"depth": 1}),
+        "spec.perceive[0].oneHot.depth: Invalid value: 1: spec.perceive[0].oneHot.depth in body"
+        " should be greater than or equal to 2",
+    ),
+    (
+        "an input that is not declared",
+        {
+            "model": {"inputs": [{"name": "x", "dataType": "FP32", "shape": [1]}]},
+            "perceive": [{"scale": {"multiply": 2}, "input": "y"}],
+        },
+        "spec.perceive: Invalid value: the input of a step is none of model.inputs; write one of"
+        " their names",
+    ),
+    (
+        "a step for any of two inputs",
+        {
+            "model": {"inputs": [{"name": n, "dataType": "FP32", "shape": [1]} for n in "ab"]},
+            "perceive": [{"scale": {"multiply": 2}}],
+        },
+        "spec.perceive: Invalid value: each step must have input, since model.inputs has several;"
+        " add input: NAME to each step",
+    ),
+    (
+        "steps for any of two outputs",
+        {
+            "model": {"outputs": [{"name": n, "dataType": "FP32", "shape": [1]} for n in "ab"]},
+            "act": [{"softmax": {}}],
+        },
+        "spec.act: Invalid value: the first step must have output, since model.outputs has several;"
+        " add output: NAME to it",
+    ),
+    (
+        "an output that is not declared",
+        {
+            "model": {"outputs": [{"name": n, "dataType": "FP32", "shape": [1]} for n in "ab"]},
+            "act": [{"softmax": {}, "output": "c"}],
+        },
+        "spec.act: Invalid value: the output of a step is none of model.outputs; write one of their"
+        " names",
+    ),
+    (
+        "two outputs at once",
+        {"act": [{"sigmoid": {}, "output": "a"}, {"l2Normalize": {}, "output": "b"}]},
+        "spec.act: Invalid value: only the first step may have output, since the others work on"
+        " what it made; remove output from the others",
+    ),
+    (
+        "a mask that is not declared",
+        {
+            "model": {"inputs": [{"name": "ids", "dataType": "INT64", "shape": [-1]}]},
+            "act": [{"meanPooling": {"mask": "attention_mask"}}],
+        },
+        "spec.act: Invalid value: the mask of meanPooling is none of model.inputs; write one of"
+        " their names",
+    ),
+    (
+        "pooling without a mask",
+        {"act": [{"meanPooling": {}}]},
+        "spec.act[0].meanPooling.mask: Required value",
+    ),
+    (
+        "a threshold that is no number",
+        {"act": [{"threshold": {"value": "half"}}]},
+        'spec.act[0].threshold.value: Invalid value: "half"',
+    ),
+    (
+        "no labels",
+        {"act": [{"argmax": {}}, {"labels": {"values": []}}]},
+        "spec.act[1].labels.values: Invalid value: 0: spec.act[1].labels.values in body should have"
+        " at least 1 items",
+    ),
+    (
+        "a label without a letter",
+        {"act": [{"argmax": {}}, {"labels": {"values": ["a", ""]}}]},
+        'spec.act[1].labels.values[1]: Invalid value: "": spec.act[1].labels.values[1] in body'
+        " should be at least 1 chars long",
+    ),
+    (
+        "a label on two lines",
+        {"act": [{"argmax": {}}, {"labels": {"values": ["a", "b\nc"]}}]},
+        'spec.act[1].labels.values[1]: Invalid value: "b\\nc": must not contain control'
+        " characters; write the label on one line",
+    ),
+    (
+        "labels longer than a variable may be",
+        {"act": [{"argmax": {}}, {"labels": {"values": ["ä" * 128] * 129}}]},
+        "must have at most 32768 bytes in all; shorten the labels",
+    ),
+    (
+        "labels of nothing",
+        {"act": [{"softmax": {}}, {"labels": {"values": ["a"]}}]},
+        "spec.act: Invalid value: labels must be the last step, right after argmax or topK, whose"
+        " indices it names; move it there",
+    ),
+    (
+        "labels before the choice",
+        {"act": [{"labels": {"values": ["a"]}}, {"argmax": {}}]},
+        "labels must be the last step, right after argmax or topK",
+    ),
+    (
+        "a step after the choice",
+        {"act": [{"topK": {"k": 1}}, {"softmax": {}}]},
+        "spec.act: Invalid value: nothing but labels can follow argmax or topK; move the other"
+        " steps before it",
+    ),
+    (
+        "two choices",
+        {"act": [{"argmax": {}}, {"topK": {"k": 1}}]},
+        "nothing but labels can follow argmax or topK",
     ),
     (
         "no time at all",
@@ -399,6 +657,26 @@ def test_refuses_a_name(kubectl: Kubectl, name: str) -> None:
         pytest.param("smallest", SMALLEST, id="the smallest agent"),
         pytest.param("s" * 40, SMALLEST, id="the longest name"),
         pytest.param("full", FULL, id="an agent with every field"),
+        pytest.param("labelled", SMALLEST | {"act": LABELLED}, id="as many labels as may be"),
+        pytest.param("two-inputs", merged(SMALLEST, TWO_INPUTS), id="steps for each of two inputs"),
+        *(
+            pytest.param(
+                f"source-{number}",
+                merged(SMALLEST, source(uri=uri, sha256="9f" * 32)),
+                id=f"a source at {uri}",
+            )
+            for number, uri in enumerate(
+                (
+                    "https://models.example:8443/shoes v3/net.onnx",
+                    "s3://models.example/shoes/net.onnx",
+                    "gs://models_of-us.example/shoes/net.onnx",
+                    "az://models/shoes/net.onnx",
+                    "hf://example/all-MiniLM-L6.v2@1110a243fdf4706b3f48f1d95db1a4f5529b4d41/a/m.onnx",
+                    "oci://registry.example:5000/models/shoes_2:v3.1-rc/shoes.onnx",
+                    f"oci://registry.example/shoes@sha256:{'9f' * 32}/deep/shoes.onnx",
+                )
+            )
+        ),
     ],
 )
 def test_takes(kubectl: Kubectl, name: str, spec: Json) -> None:

@@ -36,6 +36,8 @@ COLUMNS = (
     ("SLO", "string", ".status.slo.promise", 0),
     ("SLOMet", "string", _condition("SLOMet", "status"), 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Accuracy", "string", ".status.artifact.value", 1),
+    ("Speedup", "string", ".status.artifact.speedup", 1),
     ("Engine", "string", ".status.artifact.engine", 1),
     ("URL", "string", ".status.serving.url", 1),
     ("Message", "string", _condition("Ready", "message"), 1),

@@ -5,7 +5,7 @@ file is not what it would write.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
@@ -32,11 +32,15 @@ def files() -> Iterator[tuple[Path, str]]:
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 1 where --check finds a difference."""
-    check = arguments == ["--check"]
-    changed = [(path, text) for path, text in files() if not _is_current(path, text)]
+    return update(files(), "the API types say", check=arguments == ["--check"])
+
+
+def update(wanted: Iterable[tuple[Path, str]], origin: str, check: bool) -> int:
+    """Write the files that are not as wanted, or with `check` only name them and return 1."""
+    changed = [(path, text) for path, text in wanted if not _is_current(path, text)]
     for path, text in changed:
         if check:
-            print(f"{path} is not what the API types say: run `make generate`", file=sys.stderr)
+            print(f"{path} is not what {origin}: run `make generate`", file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")

@@ -11,6 +11,8 @@ NAME_LABEL = "dlagent.io/name"  # the agent
 REVISION_LABEL = "dlagent.io/revision"
 BUILD_LABEL = "dlagent.io/build"  # the build's id
 ARTIFACT_LABEL = "dlagent.io/artifact"  # the first 16 characters of the artifact's key
+NETWORK_LABEL = "dlagent.io/network"  # on build pods: which policy lets them out
+NETWORK_SOURCES = "sources"
 
 RETRY_ANNOTATION = "dlagent.io/retry"  # on a DLAgent: any new value tries a failed build again
 RESTARTED_AT_ANNOTATION = "dlagent.io/restartedAt"  # on a DLAgent: any new value rolls it anew

@@ -1,4 +1,7 @@
-"""docs/reference/dlagent.md, from the same schema as the CRD. Called by dlagent.api.generate."""
+"""docs/reference/dlagent.md, from the same schema as the CRD. Called by dlagent.api.generate.
+
+dlagent.report.generate writes its page with the same tables.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -25,10 +28,10 @@ def reference() -> str:
         "## Status\n",
         _fields(schema["properties"]["status"], "status"),
         "## Conditions\n",
-        _table(("type", "True means"), ((f"`{name}`", text) for name, text in MEANING.items())),
+        table(("type", "True means"), ((f"`{name}`", text) for name, text in MEANING.items())),
         "Reasons: " + ", ".join(f"`{reason}`" for reason in Reason) + ".\n",
         "## Columns of `kubectl get dlagents`\n",
-        _table(("column", "shows", "with"), _columns()),
+        table(("column", "shows", "with"), _columns()),
     ]
     return "\n".join(parts)
 
@@ -40,7 +43,7 @@ def _columns() -> Iterator[tuple[str, str, str]]:
 
 def _fields(schema: Json, path: str) -> str:
     rows = ((f"`{name}`", kind, text) for name, kind, text in _walk(schema, path))
-    return _table(("field", "type", "what it is"), rows)
+    return table(("field", "type", "what it is"), rows)
 
 
 def _walk(schema: Json, path: str) -> Iterator[tuple[str, str, str]]:
@@ -78,7 +81,8 @@ def _describe(field: Json, required: bool) -> str:
     return " ".join(filter(None, sentences))
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
     lines = [_row(header), _row(tuple("---" for _ in header)), *map(_row, rows)]
     return "\n".join(lines) + "\n"
 

@@ -8,6 +8,9 @@ from dlagent.api.base import ApiModel, map_by
 from dlagent.api.conditions import ConditionStatus
 
 Text = Annotated[str, Field(max_length=1024)]
+Name = Annotated[str, Field(max_length=63)]
+Sentence = Annotated[str, Field(max_length=128)]
+Figure = Annotated[str, Field(max_length=32)]  # a decimal: Kubernetes forbids floats
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Large = Annotated[int, Field(ge=0, le=2**53)]
 Time = Annotated[str, Field(max_length=64, json_schema_extra={"format": "date-time"})]
@@ -60,6 +63,35 @@ class ArtifactStatus(ApiModel):
     only waits as long as such hardware would take."""
     size_bytes: Large | None = None
     """Size of its files in bytes."""
+    metric: Name | None = None
+    """What its accuracy is measured by. Absent: it was built without a data set."""
+    baseline: Figure | None = None
+    """The metric of the source, such as "0.9022"."""
+    value: Figure | None = None
+    """The metric of the artifact on the same examples, which the choice did not see."""
+    speedup: Figure | None = None
+    """How many times faster it is than the source at the batch of status.candidates."""
+
+
+class CandidateStatus(ApiModel):
+    """One version of the source that the build thought of."""
+
+    name: Name
+    """Its name in the report; that of the source itself is fp32."""
+    precision: Name | None = None
+    """The type that it computes in, such as INT8."""
+    verdict: Name
+    """What became of it, such as Chosen, Slower, GateFailed, NotApplicable."""
+    batch: Count | None = None
+    """For how many requests in one batch `milliseconds` is."""
+    milliseconds: Figure | None = None
+    """How long that batch takes on one thread."""
+    value: Figure | None = None
+    """Its metric on the examples that served to choose."""
+    drop: Figure | None = None
+    """What it loses against the source, as a share; an error for MaxAbsError."""
+    reason: Sentence | None = None
+    """Why, as a sentence; the report has all of it."""
 
 
 class ServingStatus(ApiModel):
@@ -116,6 +148,8 @@ class DLAgentStatus(ApiModel):
     """Which content of the source was taken."""
     artifact: ArtifactStatus | None = None
     """The artifact of the current generation."""
+    candidates: Annotated[list[CandidateStatus], Field(max_length=8)] = []
+    """The most telling of the versions that the build tried; `kubectl dlagent report` has all."""
     serving: ServingStatus | None = None
     """What serves."""
     slo: SloStatus | None = None

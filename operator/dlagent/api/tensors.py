@@ -9,7 +9,7 @@ from dlagent.api.base import ApiModel, Rule, checked, map_by
 
 
 class DataType(StrEnum):
-    """Tensor element types, in Triton's names."""
+    """Tensor element types, in Triton's names; BYTES is text, in outputs only."""
 
     BOOL = "BOOL"
     UINT8 = "UINT8"
@@ -20,16 +20,19 @@ class DataType(StrEnum):
     FP16 = "FP16"
     FP32 = "FP32"
     FP64 = "FP64"
+    BYTES = "BYTES"
 
 
 _NOT_ZERO = checked(Rule("self != 0", "must not be 0; use -1 for a free axis"))
 Axis = Annotated[int, Field(ge=-1, le=2**31 - 1, json_schema_extra=_NOT_ZERO)]
 
+TensorName = Annotated[str, Field(min_length=1, max_length=256)]
+
 
 class Tensor(ApiModel):
     """A named input or output, without its batch axis; -1 is a free axis."""
 
-    name: Annotated[str, Field(min_length=1, max_length=256)]
+    name: TensorName
     """The tensor's name in the model."""
     data_type: DataType
     """The type of its elements."""

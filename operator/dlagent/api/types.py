@@ -8,24 +8,45 @@ Python names are snake_case, JSON names lowerCamelCase (by alias).
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from dlagent.api.base import Annotations, DnsLabel, ImageName, Labels, QualifiedName, Rule, checked
 from dlagent.api.base import ApiModel as ApiModel
 from dlagent.api.base import Decimal as Decimal
+from dlagent.api.optimise import DEFAULT_EPOCHS as DEFAULT_EPOCHS
+from dlagent.api.optimise import DEFAULT_MAX_DROP_PERCENT as DEFAULT_MAX_DROP_PERCENT
+from dlagent.api.optimise import Gate as Gate
+from dlagent.api.optimise import Metric as Metric
+from dlagent.api.optimise import PrecisionChoice as PrecisionChoice
+from dlagent.api.optimise import Prune as Prune
 from dlagent.api.pods import Affinity, Environment, TopologySpread
 from dlagent.api.pods import PodPlacement as PodPlacement
 from dlagent.api.pods import Resources as Resources
+from dlagent.api.sources import PICKLE_SUFFIXES
+from dlagent.api.sources import Scheme as Scheme
+from dlagent.api.sources import SecretReference as SecretReference
+from dlagent.api.sources import Source as Source
+from dlagent.api.steps import NAME_RULES, ActSteps, PerceiveSteps
 from dlagent.api.steps import ActStep as ActStep
 from dlagent.api.steps import ArgMax as ArgMax
 from dlagent.api.steps import Cast as Cast
+from dlagent.api.steps import CenterCrop as CenterCrop
+from dlagent.api.steps import Interpolation as Interpolation
+from dlagent.api.steps import L2Normalize as L2Normalize
+from dlagent.api.steps import LabelNames as LabelNames
+from dlagent.api.steps import Layout as Layout
+from dlagent.api.steps import MeanPooling as MeanPooling
 from dlagent.api.steps import Normalize as Normalize
+from dlagent.api.steps import OneHot as OneHot
 from dlagent.api.steps import PerceiveStep as PerceiveStep
 from dlagent.api.steps import Reshape as Reshape
+from dlagent.api.steps import Resize as Resize
 from dlagent.api.steps import Scale as Scale
+from dlagent.api.steps import Sigmoid as Sigmoid
 from dlagent.api.steps import Softmax as Softmax
+from dlagent.api.steps import Threshold as Threshold
 from dlagent.api.steps import TopK as TopK
 from dlagent.api.steps import Transpose as Transpose
 from dlagent.api.tensors import DataType as DataType
@@ -38,7 +59,13 @@ KIND = "DLAgent"
 PLURAL = "dlagents"
 MAX_NAME_LENGTH = 40  # names of Services, Deployments and labels are made from it
 
-_PICKLES = "pt|pth|bin|pkl|pickle|ckpt"
+_CALLABLE: dict[str, Any] = {
+    "pattern": r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$",
+}
+_SAFE_TENSORS = (
+    "(has(self.format) ? self.format == 'SafeTensors'"
+    " : self.source.uri.lowerAscii().endsWith('.safetensors'))"
+)
 _MANUAL = "has(self.scaling) && self.scaling.mode == 'Manual'"
 _DEFAULT_MAX_REPLICAS = 10
 
@@ -46,59 +73,7 @@ _DEFAULT_MAX_REPLICAS = 10
 class ModelFormat(StrEnum):
     ONNX = "ONNX"
     EXPORTED_PROGRAM = "ExportedProgram"
-
-
-class Source(ApiModel):
-    """Where the model lies."""
-
-    uri: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=1024,
-            json_schema_extra=checked(
-                Rule(
-                    "self.startsWith('pvc://')",
-                    "only pvc:// is supported; put the file on a PersistentVolumeClaim of the"
-                    " agent's namespace and write pvc://CLAIM/PATH",
-                ),
-                Rule(
-                    "!self.startsWith('pvc://') ||"
-                    " self.matches('^pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[^/](.*[^/])?$')",
-                    "must be pvc://CLAIM/PATH, such as pvc://models/shoes.onnx",
-                ),
-                Rule(
-                    r"!self.matches('(^|[/\\\\])\\.\\.?([/\\\\]|$)')",
-                    "must not contain . or .. as a folder; write the path from the claim's root",
-                ),
-                Rule(
-                    r"!self.matches('[\\x00-\\x1f\\x7f]')",
-                    "must not contain control characters; rename the file",
-                ),
-                Rule(
-                    rf"!self.lowerAscii().matches('\\.({_PICKLES})$')",
-                    "is a pickle, which can run any code when it is read. Convert it where you"
-                    " trust it: torch.export.save(torch.export.export(model.eval(),"
-                    " (example_input,)), 'model.pt2'), and name model.pt2 here",
-                ),
-            ),
-        ),
-    ]
-    """The model file: pvc://CLAIM/PATH, on a PersistentVolumeClaim of the agent's namespace."""
-    sha256: Annotated[
-        str | None,
-        Field(
-            json_schema_extra=checked(
-                Rule(
-                    "self.matches('^[0-9a-f]{64}$')",
-                    "must be 64 lower-case hexadecimal digits; take what `sha256sum FILE` prints",
-                )
-            ),
-            max_length=64,
-        ),
-    ] = None
-    """SHA-256 of the file. A file that differs is refused. Where it is given, and an artifact for
-    it exists, nothing is built. Absent: the file as it is found by the first build."""
+    SAFE_TENSORS = "SafeTensors"
 
 
 class Model(ApiModel):
@@ -107,28 +82,115 @@ class Model(ApiModel):
     model_config = {
         "json_schema_extra": checked(
             Rule(
+                "!has(self.inputs) || self.inputs.all(tensor, tensor.dataType != 'BYTES')",
+                "must not have the type BYTES, since a network takes numbers; send what the text"
+                " became, such as token ids as INT64",
+                ".inputs",
+            ),
+            Rule(
                 "has(self.format) || self.source.uri.lowerAscii()"
-                rf".matches('\\.(onnx|pt2|{_PICKLES})$')",
-                "must be set, since the suffix of source.uri is neither .onnx nor .pt2; set format"
-                " to ONNX or ExportedProgram",
+                rf".matches('\\.(onnx|pt2|safetensors|{PICKLE_SUFFIXES})$')",
+                "must be set, since the suffix of source.uri is none of .onnx, .pt2, .safetensors;"
+                " set format to ONNX, ExportedProgram or SafeTensors",
                 ".format",
-            )
+            ),
+            Rule(
+                f"has(self.factory) || !({_SAFE_TENSORS})",
+                "must be set with SafeTensors, which hold weights and no network; name a callable"
+                " of the build's image that makes the network, such as shoes.net:build",
+                ".factory",
+            ),
+            Rule(
+                f"!has(self.factory) || {_SAFE_TENSORS}",
+                "only counts with SafeTensors; remove it, or set format: SafeTensors",
+                ".factory",
+            ),
+            Rule(
+                "!has(self.factory) || has(self.inputs)",
+                "must be set with factory, since the network is traced with inputs of these shapes",
+                ".inputs",
+            ),
         )
     }
 
     source: Source
     """Where the model lies."""
     format: ModelFormat | None = None
-    """How the file is read. Absent: by its suffix, .onnx or .pt2."""
+    """How the file is read. Absent: by its suffix, .onnx, .pt2 or .safetensors."""
+    factory: Annotated[str, Field(max_length=256, json_schema_extra=_CALLABLE)] | None = None
+    """With SafeTensors only: module:callable in the build's image, such as shoes.net:build. Called
+    without arguments it gives the torch.nn.Module that the weights belong to. It must be trusted
+    as the image is: it runs in the build."""
     inputs: Tensors | None = None
     """What a request carries, before perceive. Absent: the model's own inputs."""
     outputs: Tensors | None = None
     """The model's own outputs, before act. Absent: as the model declares them."""
 
 
+class Distill(ApiModel):
+    """How what was made smaller is trained to answer as the source does."""
+
+    model_config = {
+        "json_schema_extra": checked(
+            Rule(
+                "!has(self.student) || has(self.student.sha256)",
+                "must be set: the artifact's name covers the student's content; take what"
+                " `sha256sum FILE` prints",
+                ".student.sha256",
+            ),
+            Rule(
+                r"!has(self.student) || self.student.uri.lowerAscii().endsWith('.pt2')",
+                "must name a .pt2 file, as torch.export.save writes it",
+                ".student.uri",
+            ),
+        )
+    }
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_EPOCHS
+    """How often training goes through the training part of the data set."""
+    student: Source | None = None
+    """A smaller network of your own with the same inputs and outputs. Absent: none."""
+
+
 class Build(PodPlacement):
     """How the artifact is built."""
 
+    model_config = {
+        "json_schema_extra": checked(
+            Rule(
+                "has(self.dataset) || !(has(self.gate) || has(self.distill) || (has(self.prune) &&"
+                " self.prune.channelsPercent > 0) || self.precision == 'INT8')",
+                "must be set for precision INT8, prune, distill and gate, since accuracy is judged"
+                " on it; see docs/explanation/gate.md for what is in the file",
+                ".dataset",
+            ),
+            Rule(
+                "!has(self.dataset) || has(self.dataset.sha256)",
+                "must be set: the artifact's name covers the data set's content; take what"
+                " `sha256sum FILE` prints",
+                ".dataset.sha256",
+            ),
+            Rule(
+                "!has(self.timeBudgetMinutes) || self.timeBudgetMinutes < self.timeoutMinutes",
+                "must be below timeoutMinutes (default 60): the build also fetches, measures and"
+                " publishes",
+                ".timeBudgetMinutes",
+            ),
+        )
+    }
+
+    dataset: Source | None = None
+    """Labelled examples as a NumPy .npz file. Absent: only what changes no answer is tried."""
+    gate: Gate | None = None
+    """What must be left of the accuracy. Absent: all but one point of Accuracy."""
+    precision: PrecisionChoice = PrecisionChoice.AUTO
+    """The types that the network may compute in. Auto: whichever is fastest and passes the gate."""
+    prune: Prune | None = None
+    """Whether channels may be removed. Absent: as many as the gate lets through."""
+    distill: Distill | None = None
+    """How what was made smaller is trained. Absent: with the defaults, without a student."""
+    time_budget_minutes: Annotated[int, Field(ge=1, le=1439)] | None = None
+    """How long versions are tried and compared. Absent: half of timeoutMinutes."""
     image: ImageName | None = None
     """Image of the build. Absent: the operator's setting builder.image."""
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
@@ -261,14 +323,15 @@ class DLAgentSpec(ApiModel):
                 "must be set with scaling.mode: Manual; write how many, such as replicas: 1",
                 ".replicas",
             ),
+            *NAME_RULES,
         )
     }
 
     model: Model
     """The trained network."""
-    perceive: Annotated[list[PerceiveStep], Field(max_length=16)] = []
-    """Steps from the raw request to the network's input, in order; made part of the artifact."""
-    act: Annotated[list[ActStep], Field(max_length=8)] = []
+    perceive: PerceiveSteps = []
+    """Steps from the raw request to the network's inputs, in order; made part of the artifact."""
+    act: ActSteps = []
     """Steps from the network's output to the answer, in order; made part of the artifact."""
     build: Build = Build()
     """How the artifact is built."""

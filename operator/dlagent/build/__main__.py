@@ -1,8 +1,9 @@
 """`python -m dlagent.build job`: the build as a Job's container runs it.
 
-The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the store at /artifacts, room
-for copies at TMPDIR. Progress goes to stdout, the result to the termination message. A message is
-there from the first moment, so that a process that is killed has said where.
+The request is in DLAGENT_BUILD_REQUEST; claims are under /sources, the files of the source's Secret
+under /credentials, the store at /artifacts, room for copies at TMPDIR. Progress goes to stdout, the
+result to the termination message. A message is there from the first moment, so that a process that
+is killed has said where.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dlagent.adapters.store import FolderStore
+from dlagent.adapters.store import open_store
 from dlagent.build.progress import Progress
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason, Summary, failed
@@ -47,9 +48,21 @@ def _run(request: BuildRequest, options: argparse.Namespace, progress: Progress)
     # Late: onnx and onnxruntime take a second, and the first message must be there before.
     from dlagent.build.pipeline import Places, build
 
+    try:
+        store = open_store(options.store)
+    except OSError as error:
+        return failed(FailureReason.INTERNAL, f"start: {error}")
     with tempfile.TemporaryDirectory(prefix="build-") as scratch:
-        store = FolderStore(options.store)
-        places = Places(options.sources, store, Path(scratch), trials=options.trials)
+        # Downloads are kept beside artifacts on a volume; an object store is as far as the source.
+        downloads = None if "://" in options.store else Path(options.store)
+        places = Places(
+            options.sources,
+            store,
+            Path(scratch),
+            options.credentials,
+            downloads=downloads,
+            trials=options.trials,
+        )
         return build(request, places, progress)
 
 
@@ -65,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="job")
     job = commands.add_parser("job", help="run the build that the environment describes")
     job.add_argument("--sources", type=Path, default=Path("/sources"))
-    job.add_argument("--store", type=Path, default=Path("/artifacts"))
+    job.add_argument("--credentials", type=Path, default=Path("/credentials"))
+    job.add_argument("--store", default="/artifacts", help="a folder or a URL")
     job.add_argument("--trials", type=Path, help="folder shared with a Triton to measure on")
     job.add_argument("--termination-log", type=Path, default=Path("/dev/termination-log"))
     return parser

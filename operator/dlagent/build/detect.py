@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from dlagent.api.types import ModelFormat
+from dlagent.build.archive import open_archive
 from dlagent.build.failure import BuildError
 from dlagent.domain.artifact.request import BuildRequest, effective_format
 from dlagent.domain.artifact.summary import FailureReason
@@ -26,16 +27,24 @@ def detect(request: BuildRequest, path: Path) -> ModelFormat:
     Raises:
         BuildError: PickleRefused, InvalidModel.
     """
-    if is_pickle(path):
-        raise _pickle("it is a Python pickle, and loading one runs any code that is in it")
     format_ = effective_format(request)
+    if format_ == ModelFormat.SAFE_TENSORS and _is_safetensors(path):
+        return format_  # the length at its beginning can look like a pickle's
+    if is_pickle(path, request.max_source_bytes):
+        raise _pickle("it is a Python pickle, and loading one runs any code that is in it")
     if format_ is None:
         if request.source_uri.lower().endswith(_PICKLE_SUFFIXES):
             raise _pickle("files of this name are Python pickles")
         raise BuildError(
             FailureReason.INVALID_MODEL,
             f"the format of {request.source_uri} cannot be told from its name; set"
-            " spec.model.format to ONNX or ExportedProgram",
+            " spec.model.format to ONNX, ExportedProgram or SafeTensors",
+        )
+    if format_ == ModelFormat.SAFE_TENSORS:
+        raise BuildError(
+            FailureReason.INVALID_MODEL,
+            "the source is not a file of safetensors, or it is cut; write it again with"
+            " safetensors.torch.save_model",
         )
     zipped = _starts_with(path, _ZIP_MAGIC)
     if format_ == ModelFormat.ONNX and zipped:
@@ -53,8 +62,12 @@ def detect(request: BuildRequest, path: Path) -> ModelFormat:
     return format_
 
 
-def is_pickle(path: Path) -> bool:
-    """A bare pickle, or an archive of torch.save or torch.jit.save, which holds one."""
+def is_pickle(path: Path, max_bytes: int) -> bool:
+    """A bare pickle, or an archive of torch.save or torch.jit.save, which holds one.
+
+    Raises:
+        BuildError: InvalidModel: an archive that would unpack to more than `max_bytes`.
+    """
     if _starts_with(path, _PICKLE_MAGIC):
         with path.open("rb") as file:
             head = file.read(2)
@@ -62,13 +75,21 @@ def is_pickle(path: Path) -> bool:
     if not _starts_with(path, _ZIP_MAGIC):
         return False
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, max_bytes) as archive:
             entries = archive.infolist()
             if not begins_whole(entries):
                 return False
             return any(entry.filename.rpartition("/")[2] == "data.pkl" for entry in entries)
     except (zipfile.BadZipFile, OSError, ValueError):
         return False
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Eight bytes of length, and a JSON object of that length."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    length = int.from_bytes(head[:8], "little")
+    return len(head) == 9 and head[8:] == b"{" and length <= path.stat().st_size - 8
 
 
 def begins_whole(entries: list[zipfile.ZipInfo]) -> bool:

@@ -1,6 +1,7 @@
 """Stages 2 and 3 for ExportedProgram: load without running foreign code, export to ONNX.
 
-The only module that imports torch, and it does so when a source needs it: that takes seconds.
+Imports torch when a source needs it, since that takes seconds; of the other modules only those
+that train do (`dlagent.build.optimisations`), when they are asked to make something.
 
 `torch.export.load` by itself is not safe: it falls back to full unpickling of weights and example
 inputs, unpickles custom objects, and evaluates symbolic expressions as Python. So weights-only
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx import GraphProto, ModelProto
 
+from dlagent.build.archive import open_archive
 from dlagent.build.detect import begins_whole
 from dlagent.build.failure import BuildError
 from dlagent.build.runtime import Array, first_line
@@ -36,17 +38,20 @@ _ARITHMETIC = re.compile(r"[A-Za-z0-9_ +\-*/%(),<>=&|~]*")
 _CALL_OF_ANOTHER = re.compile(r"\b[a-z_][A-Za-z0-9_]*\s*\(|\)\s*\(")
 _OPERATOR = re.compile(r'"target": ?"torch\.ops\.([^."]+)\.([^."]+)')
 _OWN_OPERATORS = {"aten", "prims", "prim", "higher_order"}
+_MOST_TEXT_BYTES = 64 << 20  # graphs are some kilobytes a layer
 _CONSTANTS_CONFIG = "model_constants_config.json"
 
 
-def load_program(path: Path) -> "ExportedProgram":
-    """The program in the archive.
+def load_program(path: Path, max_bytes: int) -> "ExportedProgram":
+    """The program in the archive, which unpacked has at most `max_bytes`.
 
     Raises:
         BuildError: PickleRefused, InvalidModel, UnsupportedOperator.
     """
-    _check_archive(path)
+    _check_archive(path, max_bytes)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    # Threads that wait by spinning make training several times slower where other programs run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch  # seconds: only where a source needs it
 
     try:
@@ -167,17 +172,17 @@ def _names(tensors: list[Any] | None, count: int) -> list[str] | None:
     return [t.name for t in tensors] if tensors is not None and len(tensors) == count else None
 
 
-def _check_archive(path: Path) -> None:
+def _check_archive(path: Path, max_bytes: int) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, max_bytes) as archive:
             if not begins_whole(archive.infolist()):
                 raise zipfile.BadZipFile
             for name in archive.namelist():
                 if name.endswith(_CONSTANTS_CONFIG):
-                    _check_constants(json.loads(archive.read(name)))
+                    _check_constants(json.loads(_text(archive, name)))
                 elif "/models/" in name and name.endswith(".json"):
-                    content = archive.read(name)
-                    _check_operators(content.decode())
+                    content = _text(archive, name)
+                    _check_operators(content)
                     _check_expressions(json.loads(content))
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
         raise BuildError(
@@ -185,6 +190,17 @@ def _check_archive(path: Path) -> None:
             "the source is not an archive of torch.export.save, or it is cut; write it again and"
             " compare its SHA-256",
         ) from error
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    """A part that is parsed in memory, where it takes many times its size."""
+    if archive.getinfo(name).file_size > _MOST_TEXT_BYTES:
+        raise BuildError(
+            FailureReason.INVALID_MODEL,
+            f"{name[-80:]} in the archive has more than {_MOST_TEXT_BYTES} bytes, as no program"
+            " has; export the model again with torch.export.save",
+        )
+    return archive.read(name).decode()
 
 
 def _check_constants(config: Any) -> None:

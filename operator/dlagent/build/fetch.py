@@ -1,143 +1,133 @@
-"""Stage 1: the source file, copied to where only this build can change it, and its digest.
+"""Stage 1: the source's files, copied to where only this build can change them, and their digest.
 
 What is checked is what is used: the bytes that were hashed are those that later stages read.
 """
 
-import errno
 import hashlib
-import os
-import re
-import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlagent.adapters.store import is_out_of_space
+from dlagent.api.types import ModelFormat, Scheme
+from dlagent.build import external_data
 from dlagent.build.failure import BuildError
-from dlagent.domain.artifact.request import BuildRequest
+from dlagent.build.sources.base import Access, Wanted, too_large
+from dlagent.build.sources.cache import Downloads
+from dlagent.build.sources.download import Copied, download
+from dlagent.build.sources.registry import beside, remote_file, scheme_of
+from dlagent.domain.artifact.request import BuildRequest, effective_format
 from dlagent.domain.artifact.summary import FailureReason
 
-PVC_SCHEME = "pvc://"
-FILE_SCHEME = "file://"  # never in the cluster
-
-_CHUNK_BYTES = 1 << 20
-_CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_ON_A_DISK = {Scheme.PVC, "file"}
 
 
 @dataclass(frozen=True)
 class Source:
+    """The source's copy: the model file and the folder of its external data, if there are any.
+
+    `sha256` is what an agent gives in spec.model.source: the file's digest, or the joint one of
+    several (see `joint_digest`).
+    """
+
     path: Path
     sha256: str
     size_bytes: int
+    external: Path | None = None
 
 
-def fetch(request: BuildRequest, sources: Path, scratch: Path, local_files: bool) -> Source:
-    """Copy the source into `scratch`; `sources` holds a folder for each mounted claim.
-
-    `local_files` says whether file:// is a source: only where a person has named the file.
+def fetch_model(
+    request: BuildRequest, access: Access, scratch: Path, cache: Downloads | None = None
+) -> Source:
+    """Copy the model, and the files that an ONNX model names beside it, to `scratch`.
 
     Raises:
-        BuildError: InvalidPath, SourceUnavailable, SourceTooLarge, DigestMismatch.
-        OSError: `scratch` is full or fails.
+        BuildError: InvalidPath, SourceUnavailable, SourceTooLarge, DigestMismatch, InvalidModel.
+        OSError: `scratch` or the cache is full or fails.
     """
-    if local_files and request.source_uri.startswith(FILE_SCHEME):
-        found = Path(request.source_uri.removeprefix(FILE_SCHEME))
-    else:
-        found = resolve(request.source_uri, sources)
-    copy = scratch / "source"
-    with os.fdopen(_open_regular(found, request.source_uri), "rb") as file:
-        digest, size = _copy(file.fileno(), copy, request)
-    if request.source_sha256 is not None and digest != request.source_sha256.lower():
+    wanted = Wanted(request.source_uri, request.source_sha256, request.max_source_bytes)
+    target = scratch / "source"
+    copied = _copied(wanted, access, target, cache)
+    names = []
+    if effective_format(request) == ModelFormat.ONNX:
+        names = external_data.names(target)
+    if not names:
+        _check_digest(wanted, copied.sha256)
+        _keep(wanted, copied, target, cache)
+        return Source(target, copied.sha256, copied.size_bytes)
+    folder = scratch / "external"
+    folder.mkdir(exist_ok=True)
+    others = _copy_beside(names, wanted, copied.size_bytes, access, folder)
+    digest = joint_digest([copied.sha256, *(other.sha256 for other in others)])
+    _check_digest(wanted, digest)
+    size = copied.size_bytes + sum(other.size_bytes for other in others)
+    return Source(target, digest, size, folder)
+
+
+def fetch_file(
+    wanted: Wanted, access: Access, target: Path, cache: Downloads | None = None
+) -> Copied:
+    """Copy one file to `target`. Where its digest is given and it is in the cache, from there.
+
+    Raises as `fetch_model`, but for InvalidModel.
+    """
+    copied = _copied(wanted, access, target, cache)
+    _check_digest(wanted, copied.sha256)
+    _keep(wanted, copied, target, cache)
+    return copied
+
+
+def joint_digest(digests: list[str]) -> str:
+    """Of several files, the model first and then its data files by name.
+
+    What `sha256sum MODEL DATA... | cut -c -64 | sha256sum` prints: the SHA-256 of the files' own
+    digests, one a line.
+    """
+    return hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()
+
+
+def _copy_beside(
+    names: list[str], wanted: Wanted, taken_bytes: int, access: Access, folder: Path
+) -> list[Copied]:
+    """The files of these names in the model's folder; all together keep to the size limit."""
+    copies: list[Copied] = []
+    for name in names:
+        uri = beside(wanted.uri, name)
+        if uri is None:
+            raise BuildError(
+                FailureReason.INVALID_MODEL,
+                f"the model's weights are in another file, {name!r}, and {wanted.uri} has none"
+                " beside it; save the model as one file: onnx.save(onnx.load('model.onnx'),"
+                " 'one.onnx'), or put both files on a volume or into a bucket",
+            )
+        left = wanted.max_bytes - taken_bytes - sum(copy.size_bytes for copy in copies)
+        one = replace(wanted, uri=uri, sha256=None, max_bytes=left)
+        try:
+            copies.append(download(remote_file(one, access), folder / name, one))
+        except BuildError as error:
+            if error.reason is FailureReason.SOURCE_TOO_LARGE:
+                raise too_large(wanted) from error
+            raise
+    return copies
+
+
+def _copied(wanted: Wanted, access: Access, target: Path, cache: Downloads | None) -> Copied:
+    if cache is not None and wanted.sha256 is not None:
+        digest = wanted.sha256.lower()
+        size = cache.take(digest, target)
+        if size is not None:
+            return Copied(digest, size)
+    return download(remote_file(wanted, access), target, wanted)
+
+
+def _keep(wanted: Wanted, copied: Copied, target: Path, cache: Downloads | None) -> None:
+    if cache is not None and scheme_of(wanted.uri) not in _ON_A_DISK:
+        cache.keep(copied.sha256, target)
+
+
+def _check_digest(wanted: Wanted, found: str) -> None:
+    if wanted.sha256 is not None and found != wanted.sha256.lower():
         raise BuildError(
             FailureReason.DIGEST_MISMATCH,
-            f"{request.source_uri} has SHA-256 {digest}, but {request.source_sha256} is asked for;"
-            " set spec.model.source.sha256 to the first if the new content is wanted, or put the"
-            " old content back",
+            f"{wanted.uri} has SHA-256 {found}, but {wanted.sha256} is asked for; set"
+            f" {wanted.field}.sha256 to the first if the new content is wanted, or put the old"
+            " content back",
         )
-    return Source(copy, digest, size)
-
-
-def resolve(uri: str, sources: Path) -> Path:
-    """The file that a pvc:// URI means, links followed, never outside of its claim.
-
-    Raises:
-        BuildError: InvalidPath, SourceUnavailable.
-    """
-    claim, separator, inside = uri.removeprefix(PVC_SCHEME).partition("/")
-    if not uri.startswith(PVC_SCHEME) or not separator or not _CLAIM.fullmatch(claim):
-        raise _invalid(uri, "it is not of the form pvc://CLAIM/PATH")
-    parts = inside.split("/")
-    if ".." in parts or "\0" in inside or not any(parts):
-        raise _invalid(uri, "the path must name a file inside of the claim, without '..'")
-    top = (sources / claim).resolve()
-    if not top.is_dir():
-        raise BuildError(
-            FailureReason.SOURCE_UNAVAILABLE,
-            f"the claim {claim} is not mounted; check that a PersistentVolumeClaim of this name"
-            " is in the agent's namespace",
-        )
-    try:
-        path = (top / inside.lstrip("/")).resolve()
-    except (OSError, RuntimeError) as error:
-        raise _invalid(uri, "its links lead in a circle") from error
-    if not path.is_relative_to(top):
-        raise _invalid(uri, "a symbolic link leads out of the claim")
-    return path
-
-
-def _open_regular(path: Path, uri: str) -> int:
-    try:
-        # Without O_NONBLOCK a named pipe would hold the build up for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise _invalid(uri, "it is a symbolic link that changed meanwhile") from error
-        raise _unavailable(uri, error) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _invalid(uri, "it is not a regular file")
-    return descriptor
-
-
-def _copy(descriptor: int, target: Path, request: BuildRequest) -> tuple[str, int]:
-    limit = request.max_source_bytes
-    _check_size(os.fstat(descriptor).st_size, limit, request.source_uri)
-    digest = hashlib.sha256()
-    size = 0
-    with target.open("wb") as out:
-        while chunk := _read(descriptor, request.source_uri):
-            size += len(chunk)
-            _check_size(size, limit, request.source_uri)
-            digest.update(chunk)
-            out.write(chunk)
-    return digest.hexdigest(), size
-
-
-def _read(descriptor: int, uri: str) -> bytes:
-    try:
-        return os.read(descriptor, _CHUNK_BYTES)
-    except OSError as error:
-        raise _unavailable(uri, error) from error
-
-
-def _check_size(size: int, limit: int, uri: str) -> None:
-    if size > limit:
-        raise BuildError(
-            FailureReason.SOURCE_TOO_LARGE,
-            f"{uri} is larger than the limit of {limit} bytes; use a smaller model, or raise"
-            " builder.maxSourceBytes in the operator's settings and then set the annotation"
-            " dlagent.io/retry on the agent",
-        )
-
-
-def _invalid(uri: str, why: str) -> BuildError:
-    return BuildError(FailureReason.INVALID_PATH, f"{uri}: {why}; correct spec.model.source.uri")
-
-
-def _unavailable(uri: str, error: OSError) -> BuildError:
-    if is_out_of_space(error):
-        raise error
-    return BuildError(
-        FailureReason.SOURCE_UNAVAILABLE,
-        f"{uri} cannot be read: {error.strerror}; put the file there, or correct"
-        " spec.model.source.uri",
-    )

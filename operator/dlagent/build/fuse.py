@@ -1,21 +1,16 @@
-"""Stage 4: perceive in front of the network and act behind it, as one ONNX graph.
+"""Stage 4: perceive in front of the network and act behind it, as one ONNX graph."""
 
-Served inputs are what a client sends: what spec.model.inputs declares where there are perceive
-steps, else what the network takes. spec.model.outputs are the network's, before act; act names
-what it makes: probabilities, index, values, indices.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto, ValueInfoProto, compose, helper
 
 from dlagent.api.types import Tensor
+from dlagent.build import chain
 from dlagent.build.failure import BuildError
-from dlagent.build.network import FREE, Network, check_declared, describe, fits
+from dlagent.build.network import FREE, Network
 from dlagent.build.onnx_source import main_opset
-from dlagent.build.steps import step_of
-from dlagent.build.steps.base import GraphWriter, Step
+from dlagent.build.plan import Acted, Perceived, Plan, plan
+from dlagent.build.steps.base import GraphWriter
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.selfcheck import NUMPY_TYPES
@@ -32,19 +27,7 @@ class Fused:
 
     model: ModelProto
     interface: ModelInterface
-    perceive: list[Step]
-    act: list[Step]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What goes around the network: raw inputs, the network's outputs, the answer."""
-
-    raw: list[Tensor]
-    decided: list[Tensor]
-    answer: list[Tensor]
-    perceive: list[Step]
-    act: list[Step]
+    plan: Plan
 
 
 def fuse(network: Network, request: BuildRequest) -> Fused:
@@ -53,67 +36,18 @@ def fuse(network: Network, request: BuildRequest) -> Fused:
     Raises:
         BuildError: ShapeMismatch, InvalidModel.
     """
-    plan = _plan(network, request)
+    planned = plan(network, request)
+    raw, answer = planned.raw(), planned.answer()
     interface = ModelInterface(
-        inputs=[_served(tensor) for tensor in plan.raw],
-        outputs=[_served(tensor) for tensor in plan.answer],
+        inputs=[_served(tensor) for tensor in raw],
+        outputs=[_served(tensor) for tensor in answer],
         batched=network.batched,
     )
-    plain = not plan.perceive and not plan.act
-    if plain and all(tensor.shape for tensor in (*plan.raw, *plan.answer)):
-        return Fused(network.model, interface, [], [])
+    plain = not request.perceive and not request.act
+    if plain and all(tensor.shape for tensor in (*raw, *answer)):
+        return Fused(network.model, interface, planned)
     _check_age(network.model)
-    return Fused(_assemble(network, plan, interface), interface, plan.perceive, plan.act)
-
-
-def _plan(network: Network, request: BuildRequest) -> _Plan:
-    perceive = [step_of(spec) for spec in request.perceive]
-    act = [step_of(spec) for spec in request.act]
-    decided = check_declared(
-        "output", request.outputs, network.outputs, "correct spec.model.outputs"
-    )
-    raw = (
-        _raw_inputs(network, request)
-        if perceive
-        else check_declared("input", request.inputs, network.inputs, "correct spec.model.inputs")
-    )
-    answer = decided
-    if act:
-        if len(decided) != 1:
-            raise _mismatch(f"act needs a network with one output, this has {len(decided)}")
-        answer = _through(act, decided[0])
-    if perceive:
-        _check_perceived(_through(perceive, raw[0]), network.inputs[0], request)
-    return _Plan(raw, decided, answer, perceive, act)
-
-
-def _raw_inputs(network: Network, request: BuildRequest) -> list[Tensor]:
-    declared = request.inputs or network.inputs
-    if len(network.inputs) != 1 or len(declared) != 1:
-        raise _mismatch(
-            f"perceive needs a network with one input, this has {len(network.inputs)}, and the"
-            f" spec declares {len(declared)}"
-        )
-    return declared
-
-
-def _through(steps: Sequence[Step], tensor: Tensor) -> list[Tensor]:
-    tensors = [tensor]
-    for step in steps:
-        if len(tensors) != 1:
-            raise _mismatch(f"the step {step.name} cannot follow topK, which makes two tensors")
-        tensors = step.outputs(tensors[0])
-    return tensors
-
-
-def _check_perceived(made: list[Tensor], wanted: Tensor, request: BuildRequest) -> None:
-    if not fits(made[0], wanted):
-        declare = "" if request.inputs else "; declare in spec.model.inputs what clients send"
-        raise _mismatch(
-            f"perceive makes {describe(made[0])}, the network's input {wanted.name} takes"
-            f" {describe(wanted)}: add a reshape or cast step, or correct spec.model.inputs"
-            f"{declare}"
-        )
+    return Fused(_assemble(network, planned, interface), interface, planned)
 
 
 def _check_age(model: ModelProto) -> None:
@@ -126,22 +60,14 @@ def _check_age(model: ModelProto) -> None:
         )
 
 
-def _assemble(network: Network, plan: _Plan, interface: ModelInterface) -> ModelProto:
+def _assemble(network: Network, planned: Plan, interface: ModelInterface) -> ModelProto:
     """The network under a prefix, so that no name of ours can be one of its own."""
     model = compose.add_prefix(network.model, _NETWORK_PREFIX)
-    before = GraphWriter("perceive", network.batched)
-    after = GraphWriter("act", network.batched)
-    front: list[NodeProto] = []
-    for raw, wanted in zip(plan.raw, network.inputs, strict=True):
-        made = _write(before, plan.perceive, raw.name, raw, squeeze=not raw.shape)
-        front.append(_named(made[0], _NETWORK_PREFIX + wanted.name))
-    if plan.act:
-        made = _write(
-            after, plan.act, _NETWORK_PREFIX + plan.decided[0].name, plan.decided[0], squeeze=False
-        )
-    else:
-        made = [_NETWORK_PREFIX + tensor.name for tensor in plan.decided]
-    back = [_answer(after, name, tensor) for name, tensor in zip(made, plan.answer, strict=True)]
+    opset = main_opset(model)
+    before = GraphWriter("perceive", network.batched, opset)
+    after = GraphWriter("act", network.batched, opset)
+    front = [_feed(before, input_) for input_ in planned.perceive]
+    back = [node for output in planned.act for node in _answers(after, output, planned)]
     decide = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*before.nodes, *front, *decide, *after.nodes, *back])
@@ -152,16 +78,22 @@ def _assemble(network: Network, plan: _Plan, interface: ModelInterface) -> Model
     return model
 
 
-def _write(
-    graph: GraphWriter, steps: Sequence[Step], value: str, given: Tensor, squeeze: bool
-) -> list[str]:
-    values = [value]
-    if squeeze:
-        values = graph.node("Reshape", [value, graph.shape([])])
-    for step in steps:
-        values = step.write(graph, values[0], given)
-        given = step.outputs(given)[0]
-    return values
+def _feed(graph: GraphWriter, input_: Perceived) -> NodeProto:
+    value = input_.raw.name
+    if not input_.raw.shape:
+        value = graph.node("Reshape", [value, graph.shape([])])[0]
+    (made,) = chain.write(graph, input_.steps, value, input_.raw, {})
+    return _named(made, _NETWORK_PREFIX + input_.wanted.name)
+
+
+def _answers(graph: GraphWriter, output: Acted, planned: Plan) -> list[NodeProto]:
+    taken = {
+        input_.raw.name: (_NETWORK_PREFIX + input_.wanted.name, input_.wanted)
+        for input_ in planned.perceive
+    }
+    value = _NETWORK_PREFIX + output.given.name
+    made = chain.write(graph, output.steps, value, output.given, taken)
+    return [_answer(graph, *pair) for pair in zip(made, output.made, strict=True)]
 
 
 def _answer(graph: GraphWriter, value: str, tensor: Tensor) -> NodeProto:
@@ -177,7 +109,7 @@ def _named(value: str, name: str) -> NodeProto:
 
 def _served(tensor: Tensor) -> Tensor:
     """Triton has no scalars: one value an example is an axis of length 1."""
-    return tensor if tensor.shape else tensor.model_copy(update={"shape": [1]})
+    return Tensor(name=tensor.name, data_type=tensor.data_type, shape=tensor.shape or [1])
 
 
 def _value_info(tensor: Tensor, batched: bool) -> ValueInfoProto:
@@ -187,7 +119,3 @@ def _value_info(tensor: Tensor, batched: bool) -> ValueInfoProto:
     ]
     element = helper.np_dtype_to_tensor_dtype(NUMPY_TYPES[tensor.data_type])
     return helper.make_tensor_value_info(tensor.name, element, axes)
-
-
-def _mismatch(message: str) -> BuildError:
-    return BuildError(FailureReason.SHAPE_MISMATCH, message)

@@ -1,6 +1,6 @@
 """The self-check of an artifact: its golden input and what it answers to it."""
 
-import numpy as np
+import math
 
 from dlagent.build.network import concrete
 from dlagent.build.runtime import Session
@@ -34,7 +34,7 @@ def golden(session: Session, interface: ModelInterface, free_size: int) -> SelfC
         for tensor in interface.outputs
     ]
     largest = max(
-        (abs(v) for o in outputs if NUMPY_TYPES[o.data_type].kind == "f" for v in o.head),
+        (abs(float(v)) for o in outputs if NUMPY_TYPES[o.data_type].kind == "f" for v in o.head),
         default=0.0,
     )
     return SelfCheck(
@@ -46,7 +46,7 @@ def golden(session: Session, interface: ModelInterface, free_size: int) -> SelfC
     )
 
 
-def _finite(head: list[float]) -> list[float]:
+def _finite(head: list[float] | list[str]) -> list[float] | list[str]:
     """The values up to the first that JSON has no word for."""
-    finite = np.isfinite(head)
-    return head if finite.all() else head[: int(np.argmin(finite))]
+    endless = (at for at, v in enumerate(head) if isinstance(v, float) and not math.isfinite(v))
+    return head[: next(endless, len(head))]

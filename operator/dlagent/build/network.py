@@ -3,7 +3,8 @@
 import itertools
 from dataclasses import dataclass
 
-from onnx import ModelProto, TypeProto, helper
+import numpy as np
+from onnx import ModelProto, TensorProto, TypeProto, helper
 
 from dlagent.api.types import Tensor
 from dlagent.build.failure import BuildError
@@ -16,6 +17,12 @@ FREE = -1
 # Sizes to try for free axes: small ones, and what convolutional networks are trained on.
 _FREE_SIZES = (16, 64, 224)
 
+_TRY_SEED = "try"
+# Of the largest value. An example beside others may differ by the rounding of a network that was
+# quantised dynamically, whose scale is that of the whole batch; a network that mixes its examples
+# differs by as much as the examples do.
+_CLOSE = 0.05
+
 _LONGEST_NAME = 256
 
 _TYPES = {numpy_type: data_type for data_type, numpy_type in NUMPY_TYPES.items()}
@@ -25,7 +32,8 @@ _TYPES = {numpy_type: data_type for data_type, numpy_type in NUMPY_TYPES.items()
 class Network:
     """A network as ONNX; shapes are without the batch axis where `batched`.
 
-    `free_size` is a size for free axes that the network takes.
+    `free_size` is a size for free axes that the network takes; `whole_because` says why requests
+    are not put together in batches, where they are not.
     """
 
     model: ModelProto
@@ -33,13 +41,15 @@ class Network:
     outputs: list[Tensor]
     batched: bool
     free_size: int
+    whole_because: str | None = None
 
 
 def inspect(model: ModelProto) -> Network:
     """Find the network's tensors by running it.
 
-    Batched means: the first axis of every input is free, and the first axis of every output
-    follows it.
+    Batched means: the first axis of every input is free, the first axis of every output follows
+    it, and an example's answer does not depend on the others beside it. Else the first axis, free
+    or not, is part of what one request carries.
 
     Raises:
         BuildError: InvalidModel, UnsupportedOperator.
@@ -55,10 +65,14 @@ def inspect(model: ModelProto) -> Network:
     may_batch = all(tensor.shape and tensor.shape[0] == FREE for tensor in complete)
     examples = [_without_batch(tensor) for tensor in complete] if may_batch else complete
     size, runs = _try_out(session, examples, may_batch)
-    batched = may_batch and all(_follows(runs, name) for name in runs[0])
+    if may_batch:
+        whole_because = _no_batches(session, examples, size, runs)
+    else:
+        whole_because = "the first axis of an input is not free"
+    batched = whole_because is None
     inputs = examples if batched else complete
     outputs = [_output(port.name, port.shape, runs, batched) for port in session.outputs()]
-    return Network(model, inputs, outputs, batched, size)
+    return Network(model, inputs, outputs, batched, size, whole_because)
 
 
 def sample(tensors: list[Tensor], seed: str, batch: int | None, free_size: int) -> dict[str, Array]:
@@ -82,13 +96,55 @@ def _try_out(
     problem = ""
     for size in _FREE_SIZES:
         try:
-            return size, [session.run(sample(examples, "try", batch, size)) for batch in batches]
+            return size, [
+                session.run(sample(examples, _TRY_SEED, batch, size)) for batch in batches
+            ]
         except RunError as error:
             problem = problem or str(error)
+    free = [tensor.name for tensor in examples if FREE in tensor.shape]
+    if free:
+        sizes = ", ".join(map(str, _FREE_SIZES))
+        raise _invalid(
+            f"the model does not run ({problem}); the free axes of its inputs {', '.join(free)}"
+            f" were given the sizes {sizes}: where it takes others only, export it with fixed"
+            " ones, and only the batch free"
+        )
     raise _invalid(
         f"the model does not run on inputs of its own shapes ({problem}); check it with"
         " onnxruntime before you give it"
     )
+
+
+def _no_batches(
+    session: Session, examples: list[Tensor], free_size: int, runs: list[dict[str, Array]]
+) -> str | None:
+    """Why requests cannot share a batch, though the first axes are free; None where they can."""
+    stays = next((name for name in runs[0] if not _follows(runs, name)), None)
+    if stays is not None:
+        return f"the output {stays} does not follow the first axis of the inputs"
+    batch = len(runs) + 1  # of the last run
+    feed = sample(examples, _TRY_SEED, batch, free_size)
+    for row in range(batch):
+        try:
+            alone = session.run({name: value[row : row + 1] for name, value in feed.items()})
+        except RunError as error:
+            return f"the network does not take one example alone ({error})"
+        mixed = next((n for n in alone if not _close(runs[-1][n][row : row + 1], alone[n])), None)
+        if mixed is not None:
+            return (
+                f"the output {mixed} for one example depends on the others in its batch: the first"
+                " axis is another one than the batch"
+            )
+    return None
+
+
+def _close(together: Array, alone: Array) -> bool:
+    if together.shape != alone.shape:
+        return False
+    if not np.issubdtype(together.dtype, np.floating):
+        return bool((together == alone).all())
+    largest = float(np.abs(np.nan_to_num(together)).max(initial=0.0))
+    return np.allclose(together, alone, rtol=0.0, atol=_CLOSE * largest, equal_nan=True)
 
 
 def _follows(runs: list[dict[str, Array]], name: str) -> bool:
@@ -115,6 +171,11 @@ def _output(
 
 def _input(name: str, type_: TypeProto) -> Tensor:
     tensor = type_.tensor_type
+    if tensor.elem_type == TensorProto.STRING:
+        raise _invalid(
+            f"the input {name} takes text (BYTES), which is not served; export the network from"
+            " where numbers go in, such as token ids"
+        )
     try:
         data_type = _TYPES[helper.tensor_dtype_to_np_dtype(tensor.elem_type)]
     except KeyError as error:
@@ -146,24 +207,40 @@ def check_declared(
     Raises:
         BuildError: ShapeMismatch, which names what differs.
     """
+    in_order = declared_in_order(what, declared, found, remedy)
+    for tensor, wanted in zip(in_order, found, strict=True):
+        check_fits(what, tensor, wanted, remedy)
+    return in_order
+
+
+def declared_in_order(
+    what: str, declared: list[Tensor] | None, found: list[Tensor], remedy: str
+) -> list[Tensor]:
+    """The tensors as declared, in the network's order; as found where none are declared.
+
+    Raises:
+        BuildError: ShapeMismatch, where their names are not those of the network.
+    """
     if declared is None:
         return found
-    by_name = {tensor.name: tensor for tensor in found}
-    if sorted(by_name) != sorted(tensor.name for tensor in declared):
+    by_name = {tensor.name: tensor for tensor in declared}
+    if sorted(tensor.name for tensor in declared) != sorted(tensor.name for tensor in found):
         raise BuildError(
             FailureReason.SHAPE_MISMATCH,
             f"the spec declares the {what}s {[tensor.name for tensor in declared]}, the network"
             f" has {[tensor.name for tensor in found]}; {remedy}",
         )
-    for tensor in declared:
-        if not fits(tensor, by_name[tensor.name]):
-            raise BuildError(
-                FailureReason.SHAPE_MISMATCH,
-                f"the {what} {tensor.name} is declared as {describe(tensor)}, the network has"
-                f" {describe(by_name[tensor.name])}; {remedy}",
-            )
-    declared_by_name = {tensor.name: tensor for tensor in declared}
-    return [declared_by_name[tensor.name] for tensor in found]
+    return [by_name[tensor.name] for tensor in found]
+
+
+def check_fits(what: str, declared: Tensor, found: Tensor, remedy: str) -> None:
+    """Raises BuildError: ShapeMismatch, where a declared tensor cannot be the network's."""
+    if not fits(declared, found):
+        raise BuildError(
+            FailureReason.SHAPE_MISMATCH,
+            f"the {what} {declared.name} is declared as {describe(declared)}, the network has"
+            f" {describe(found)}; {remedy}",
+        )
 
 
 def fits(given: Tensor, wanted: Tensor) -> bool:

@@ -1,13 +1,15 @@
 """Stage 2 for ONNX: parse and check the file, and refuse what could not be served."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import GraphProto, ModelProto, NodeProto
 
+from dlagent.build import external_data
+from dlagent.build.external_data import PROTOBUF_BYTES
 from dlagent.build.failure import BuildError
+from dlagent.build.fetch import Source
 from dlagent.build.runtime import first_line
 from dlagent.domain.artifact.summary import FailureReason
 
@@ -17,23 +19,30 @@ _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 _LIMITS = {"24.10": (21, 10)}
 
 
-def load_onnx(path: Path, triton_version: str) -> ModelProto:
-    """The model in the file.
+def load_onnx(source: Source, triton_version: str) -> ModelProto:
+    """The model in the file, its external data in it.
 
     Raises:
         BuildError: InvalidModel, UnsupportedOperator.
     """
+    size = source.path.stat().st_size
+    if size > PROTOBUF_BYTES:  # before anything reads it into memory
+        raise _invalid(
+            f"the file has {size} bytes, and protobuf, in which ONNX is written, holds at most"
+            f" {PROTOBUF_BYTES}; it is no ONNX file, or it was written beyond that limit: use a"
+            " smaller model"
+        )
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        model = onnx.load_model_from_string(source.path.read_bytes())
     except (DecodeError, ValueError) as error:
         raise _invalid(
             "the source is not an ONNX file, or it is cut; write it again and compare its SHA-256"
         ) from error
     if not model.graph.node or not model.opset_import:
         raise _invalid("the source is not an ONNX file: it holds no graph")
-    _check_weights(model)
     _check_operators(model)
     _check_versions(model, triton_version)
+    external_data.embed(model, source.external)
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
@@ -50,16 +59,6 @@ def network_inputs(graph: GraphProto) -> list[onnx.ValueInfoProto]:
 def main_opset(model: ModelProto) -> int:
     """The version of the standard operator set that the model uses."""
     return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-
-
-def _check_weights(model: ModelProto) -> None:
-    """Weights in other files would be paths chosen by whoever wrote the model."""
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise _invalid(
-                f"the weight {tensor.name} is in another file; save the model as one file:"
-                " onnx.save(onnx.load('model.onnx'), 'one.onnx', save_as_external_data=False)"
-            )
 
 
 def _check_operators(model: ModelProto) -> None:
@@ -95,19 +94,6 @@ def _check_versions(model: ModelProto, triton_version: str) -> None:
             f"the model has IR version {model.ir_version}, and Triton {triton_version} knows up to"
             f" {ir_limit}; export it with an older onnx package or set ir_version={ir_limit}"
         )
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in _nodes(graph.node):
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for inner in _graphs_of(attribute):
-                yield from inner.initializer
 
 
 def _nodes(nodes: Sequence[NodeProto]) -> Iterator[NodeProto]:

@@ -1,19 +1,21 @@
 """Stage 5: does the fused model give what the source gives, with the steps in plain numpy?
 
 The tolerance is that of single precision after another order of additions: a value may be off by
-RELATIVE of itself plus ABSOLUTE of the largest value of its tensor. An index is right where the
-score at that place is as good, within the tolerance, as the one that the reference chose.
+RELATIVE of itself plus ABSOLUTE of the largest value of its tensor. What was chosen (an index, a
+label, a truth value) is right where the score that it stands for is as good, within the tolerance,
+as the one that the reference chose.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from dlagent.build import chain
+from dlagent.build.chain import Compare
 from dlagent.build.failure import BuildError
 from dlagent.build.fuse import Fused
-from dlagent.build.network import Network, concrete
+from dlagent.build.network import Network, concrete, sample
 from dlagent.build.runtime import Array, RunError, Session
-from dlagent.build.steps.base import Step
 from dlagent.domain.artifact.selfcheck import golden_input
 from dlagent.domain.artifact.summary import FailureReason
 
@@ -37,53 +39,72 @@ def check_parity(source: Run, network: Network, fused: Fused, session: Session) 
             tensor.name: golden_input("parity", concrete(tensor, batch, network.free_size))
             for tensor in fused.interface.inputs
         }
-        expected, scores = _reference(source, network, fused, feed)
+        expected = _reference(source, network, fused, feed)
         try:
             seen = session.run(feed)
         except RunError as error:
             raise _failed(f"the fused model does not run: {error}") from error
-        for tensor, wanted in zip(fused.interface.outputs, expected, strict=True):
-            worst = max(worst, _difference(tensor.name, seen[tensor.name], wanted, scores))
+        for tensor, (wanted, compare) in zip(fused.interface.outputs, expected, strict=True):
+            worst = max(worst, _difference(tensor.name, seen[tensor.name], wanted, compare))
     return worst
+
+
+def check_same(source: Run, network: Network, session: Session) -> None:
+    """That another network answers random inputs as the source does.
+
+    Raises:
+        BuildError: ParityFailed.
+        RunError: it does not take what the source takes.
+    """
+    for batch in _BATCHES if network.batched else (None,):
+        feed = sample(network.inputs, "parity", batch, network.free_size)
+        expected = source([feed[tensor.name] for tensor in network.inputs])
+        seen = session.run(feed)
+        for tensor, wanted in zip(network.outputs, expected, strict=True):
+            _difference(tensor.name, seen[tensor.name], wanted, None)
+
+
+def as_run(network: Network) -> Run:
+    """A network in ONNX as something that answers."""
+    session = Session(network.model.SerializeToString())
+    names = [tensor.name for tensor in network.inputs]
+
+    def run(inputs: list[Array]) -> list[Array]:
+        answers = session.run(dict(zip(names, inputs, strict=True)))
+        return [answers[tensor.name] for tensor in network.outputs]
+
+    return run
 
 
 def _reference(
     source: Run, network: Network, fused: Fused, feed: Mapping[str, Array]
-) -> tuple[list[Array], Array | None]:
-    """The expected outputs, and what the last act step chose from, if there is one."""
-    inputs = []
-    for given, wanted in zip(fused.interface.inputs, network.inputs, strict=True):
-        value = feed[given.name]
-        if not wanted.shape and not fused.perceive:
-            value = value.reshape(value.shape[:1] if network.batched else ())
-        inputs.append(_apply(fused.perceive, value, network.batched)[0])
-    outputs = source(inputs)
-    scores = None
-    if fused.act:
-        chosen_from = _apply(fused.act[:-1], outputs[0], network.batched)
-        scores = chosen_from[0]
-        outputs = fused.act[-1].reference(scores, network.batched)
+) -> list[tuple[Array, Compare | None]]:
+    """The expected outputs, and how those that were chosen are compared."""
     front = 1 if network.batched else 0
-    return [o.reshape([*o.shape, 1]) if o.ndim == front else o for o in outputs], scores
+    taken: dict[str, Array] = {}
+    for input_ in fused.plan.perceive:
+        value = feed[input_.raw.name]
+        if not input_.raw.shape:
+            value = value.reshape(value.shape[:front])
+        made = chain.reference(input_.steps, value, network.batched, {})
+        taken[input_.raw.name] = made.values[0]
+    expected: list[tuple[Array, Compare | None]] = []
+    for output, value in zip(fused.plan.act, source(list(taken.values())), strict=True):
+        answer = chain.reference(output.steps, value, network.batched, taken)
+        *beside, last = [v.reshape([*v.shape, 1]) if v.ndim == front else v for v in answer.values]
+        expected += [(each, None) for each in beside] + [(last, answer.compare)]
+    return expected
 
 
-def _apply(steps: Sequence[Step], value: Array, batched: bool) -> list[Array]:
-    values = [value]
-    for step in steps:
-        values = step.reference(values[0], batched)
-    return values
-
-
-def _difference(name: str, seen: Array, wanted: Array, scores: Array | None) -> float:
+def _difference(name: str, seen: Array, wanted: Array, compare: Compare | None) -> float:
     if seen.shape != wanted.shape:
         raise _failed(f"the output {name} has shape {seen.shape} instead of {wanted.shape}")
     if wanted.dtype.kind != "f":
         if np.array_equal(seen, wanted):
             return 0.0
-        if scores is None:
+        if compare is None:
             raise _failed(f"the output {name} differs")
-        seen = np.take_along_axis(scores, seen.astype(np.int64), axis=-1)
-        wanted = np.take_along_axis(scores, wanted.astype(np.int64), axis=-1)
+        seen, wanted = compare(seen)
     seen64, wanted64 = seen.astype(np.float64), wanted.astype(np.float64)
     finite = np.isfinite(wanted64)
     largest = float(np.max(np.abs(wanted64), initial=0.0, where=finite)) or 1.0

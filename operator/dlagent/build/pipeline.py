@@ -4,34 +4,43 @@ Called by `python -m dlagent.build job` in the cluster and by `dlagent build` wi
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import onnx
 from pydantic import ValidationError
 
 from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
-    FolderStore,
+    ArtifactStore,
     is_out_of_space,
 )
-from dlagent.api.types import ModelFormat
-from dlagent.build import exported_program, runtime
-from dlagent.build.detect import detect
+from dlagent.build import runtime
 from dlagent.build.failure import BuildError
-from dlagent.build.fetch import Source, fetch
+from dlagent.build.fetch import Source, fetch_file, fetch_model
 from dlagent.build.fuse import fuse
 from dlagent.build.golden import golden
+from dlagent.build.load import load
+from dlagent.build.machine import instruction_set
 from dlagent.build.measure import Subject, measure
-from dlagent.build.network import Network, inspect
-from dlagent.build.onnx_source import load_onnx, main_opset
-from dlagent.build.parity import Run, check_parity
+from dlagent.build.optimise import GateFailedError, Optimised, optimise
+from dlagent.build.parity import check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
+from dlagent.build.sources.base import Access, Wanted
+from dlagent.build.sources.cache import Downloads
+from dlagent.domain.artifact.candidates import with_candidates, with_report
+from dlagent.domain.artifact.layout import REPORT, STALE_STAGING_SECONDS
 from dlagent.domain.artifact.manifest import Manifest
-from dlagent.domain.artifact.request import BuildRequest, Simulated, artifact_key, key_inputs
+from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
+from dlagent.domain.artifact.request import (
+    BuildRequest,
+    Simulated,
+    artifact_key,
+    key_inputs,
+    pinned_files,
+)
 from dlagent.domain.artifact.summary import (
     FailureReason,
     Outcome,
@@ -40,47 +49,57 @@ from dlagent.domain.artifact.summary import (
     of_manifest,
 )
 from dlagent.domain.artifact.triton_config import ENGINE
+from dlagent.domain.search.halving import EFFORTS
 from dlagent.domain.tuning.table import plainest
-
-_STALE_STAGING_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a build reads and writes: mounted claims, the artifact store, room for copies."""
+    """Where a build reads and writes: mounted claims, the artifact store, room for copies.
+
+    `credentials` holds the files of the source's Secret, `downloads` is the folder of the store
+    that downloads are kept in (None: they are not). `local_files`: whether file:// is a source.
+    `trials` is the folder shared with the Triton to measure on, if there is one.
+    """
 
     sources: Path
-    store: FolderStore
+    store: ArtifactStore
     scratch: Path
-    local_files: bool = False  # whether file:// is a source
-    trials: Path | None = None  # the folder shared with the Triton to measure on, if there is one
+    credentials: Path = Path("/credentials")
+    downloads: Path | None = None
+    local_files: bool = False
+    trials: Path | None = None
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    network: Network
-    run: Run  # the source itself
-    versions: dict[str, str]
-
-
-def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
+def build(
+    request: BuildRequest,
+    places: Places,
+    progress: Progress,
+    efforts: Sequence[float] = EFFORTS,
+) -> Summary:
     """Build, or find, the artifact that a request asks for. Never raises but on interruption."""
     source: Source | None = None
     try:
         progress.begin("fetch", f"reading {request.source_uri}")
-        places.store.sweep_staging(time.time(), _STALE_STAGING_SECONDS)
-        source = fetch(request, places.sources, places.scratch, places.local_files)
+        places.store.sweep_staging(time.time(), STALE_STAGING_SECONDS)
+        access, cache = _access(request, places)
+        source = fetch_model(request, access, places.scratch, cache)
         key = artifact_key(request, source.sha256)
         known = _known(places.store, key)
         if known is not None:
             progress.end()
-            return of_manifest(
-                known, Outcome.CACHED, f"artifact {key[:12]} is known", source.sha256
-            )
-        manifest, how = _make(request, source, key, places, progress)
+            text = f"artifact {key[:12]} is known"
+            return _told(places.store, known, Outcome.CACHED, text, source)
+        manifest, how = _Build(request, places, progress).make(source, key, efforts)
         progress.end()
         message = f"{_success(manifest, request.target.simulated)}; {how}"
-        return of_manifest(manifest, Outcome.PUBLISHED, message, source.sha256)
+        return _told(places.store, manifest, Outcome.PUBLISHED, message, source)
+    except GateFailedError as error:
+        return with_candidates(
+            _failure(progress, error.reason, error.message, source),
+            error.candidates,
+            error.metric,
+        )
     except BuildError as error:
         return _failure(progress, error.reason, error.message, source)
     except (ArtifactCorruptError, ArtifactMissingError) as error:
@@ -101,9 +120,35 @@ def build(request: BuildRequest, places: Places, progress: Progress) -> Summary:
         return _failure(progress, FailureReason.INTERNAL, text, source)
 
 
-def _known(store: FolderStore, key: str) -> Manifest | None:
+def _access(request: BuildRequest, places: Places) -> tuple[Access, Downloads | None]:
+    """How sources are reached, and where downloads are kept."""
+    access = Access(
+        places.sources, places.credentials, tuple(request.allowed_hosts), places.local_files
+    )
+    if places.downloads is None or not request.download_cache_bytes:
+        return access, None
+    cache = Downloads(places.downloads, request.download_cache_bytes)
+    cache.sweep(time.time())
+    return access, cache
+
+
+def _told(
+    store: ArtifactStore, manifest: Manifest, outcome: Outcome, message: str, source: Source
+) -> Summary:
+    """The summary of an artifact that is in the store, with what its report tells."""
+    summary = of_manifest(manifest, outcome, message, source.sha256)
+    entry = store.table(manifest.key)[REPORT]
+    try:
+        text = b"".join(store.verified_chunks(manifest.key, REPORT, entry))
+        return with_report(summary, parse_report(text))
+    except ReportError:
+        return summary  # another version of DLAgent wrote it: it serves all the same
+
+
+def _known(store: ArtifactStore, key: str) -> Manifest | None:
     """The artifact that is there already and intact; a damaged one is moved out of the way."""
     try:
+        store.touch(key)  # first: a sweep that goes on now leaves it, or has taken it already
         store.verify(key)
         return Manifest.model_validate_json(store.manifest(key))
     except ArtifactMissingError:
@@ -113,88 +158,92 @@ def _known(store: FolderStore, key: str) -> Manifest | None:
         return None
 
 
-def _make(
-    request: BuildRequest, source: Source, key: str, places: Places, progress: Progress
-) -> tuple[Manifest, str]:
-    """The artifact, and how its times were measured."""
-    loaded = _load(request, source, progress)
-    network = loaded.network
-    progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps")
-    fused = fuse(network, request)
-    data = fused.model.SerializeToString(deterministic=True)
-    session = runtime.Session(data)
-    progress.begin("parity", "comparing with the source on random inputs")
-    parity = check_parity(loaded.run, network, fused, session)
-    check = golden(session, fused.interface, network.free_size)
-    simulated = request.target.simulated
-    progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
-    subject = Subject(data, fused.interface, ENGINE, network.free_size)
-    measured = measure(subject, session, request.target, places.trials)
-    progress.begin("publish", f"publishing artifact {key[:12]}")
-    built = Built(
-        key=key,
-        key_inputs=key_inputs(request, source.sha256),
-        model=data,
-        interface=fused.interface,
-        tau=measured.tau,
-        measured=measured.how,
-        self_check=check,
-        versions=loaded.versions,
-        simulated=simulated,
-    )
-    report = _report(request, source, built, progress, parity)
-    return publish(places.store, built, report), measured.how
+@dataclass(frozen=True)
+class _Build:
+    """One build whose artifact is not known yet."""
 
+    request: BuildRequest
+    places: Places
+    progress: Progress
 
-def _load(request: BuildRequest, source: Source, progress: Progress) -> _Loaded:
-    versions = {"onnx": onnx.__version__, "onnxruntime": runtime.VERSION}
-    progress.begin("load", "checking the model")
-    format_ = detect(request, source.path)
-    if format_ == ModelFormat.ONNX:
-        model = load_onnx(source.path, request.target.triton_version)
-        network = inspect(model)
-        progress.begin("export", f"ONNX already, opset {main_opset(model)}")
-        return _Loaded(network, _as_run(network), versions)
-    program = exported_program.load_program(source.path)
-    progress.begin("export", "exporting to ONNX")
-    network = inspect(exported_program.export(program, request))
-    versions["torch"] = exported_program.torch_version()
-    return _Loaded(network, exported_program.runner(program), versions)
+    def make(self, source: Source, key: str, efforts: Sequence[float]) -> tuple[Manifest, str]:
+        """The artifact, and how its times were measured."""
+        request, progress = self.request, self.progress
+        beside = self._fetch_beside()
+        loaded = load(request, source, beside, progress)
+        optimised = optimise(request, loaded, progress, self.places.scratch, efforts)
+        network = optimised.network
+        whole = (
+            f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
+        )
+        progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps{whole}")
+        fused = fuse(network, request)
+        data = fused.model.SerializeToString(deterministic=True)
+        session = runtime.Session(data)
+        progress.begin("parity", "comparing with the network on random inputs")
+        parity = check_parity(optimised.run, network, fused, session)
+        check = golden(session, fused.interface, network.free_size)
+        simulated = request.target.simulated
+        progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
+        subject = Subject(data, fused.interface, ENGINE, network.free_size)
+        measured = measure(subject, session, request.target, self.places.trials)
+        progress.begin("publish", f"publishing artifact {key[:12]}")
+        built = Built(
+            key=key,
+            key_inputs=key_inputs(request, source.sha256),
+            model=data,
+            precision=optimised.candidate.precision,
+            interface=fused.interface,
+            tau=measured.tau,
+            measured=measured.how,
+            self_check=check,
+            versions=loaded.versions,
+            simulated=simulated,
+        )
+        report = _report(request, source, built, optimised, parity, progress)
+        return publish(self.places.store, built, report), measured.how
 
-
-def _as_run(network: Network) -> Run:
-    session = runtime.Session(network.model.SerializeToString())
-    names = [tensor.name for tensor in network.inputs]
-
-    def run(inputs: list[runtime.Array]) -> list[runtime.Array]:
-        answers = session.run(dict(zip(names, inputs, strict=True)))
-        return [answers[tensor.name] for tensor in network.outputs]
-
-    return run
+    def _fetch_beside(self) -> dict[str, Path]:
+        """The data set and the student, by the field of the spec that names them."""
+        access, cache = _access(self.request, self.places)
+        found = {}
+        for number, (field, file) in enumerate(pinned_files(self.request).items()):
+            self.progress.begin("fetch", f"reading {file.uri}")
+            target = self.places.scratch / f"beside-{number}"
+            wanted = Wanted(file.uri, file.sha256, self.request.max_source_bytes, field)
+            fetch_file(wanted, access, target, cache)
+            found[field] = target
+        return found
 
 
 def _report(
-    request: BuildRequest, source: Source, built: Built, progress: Progress, parity: float
-) -> dict[str, Any]:
-    report: dict[str, Any] = {
-        "formatVersion": 1,
-        "key": built.key,
-        "source": {
-            "uri": request.source_uri,
-            "sha256": source.sha256,
-            "sizeBytes": source.size_bytes,
-        },
-        "request": request.model_dump(mode="json", by_alias=True, exclude_none=True),
-        "parity": {"largestError": float(f"{parity:.3g}")},
-        "tau": [point.model_dump() for point in built.tau],
-        "tauMeasured": built.measured,
-        "batched": built.interface.batched,
-        "stageSeconds": dict(progress.seconds),
-        "versions": built.versions,
-    }
-    if built.simulated is not None:
-        report["tauMeasuredOn"] = str(built.simulated)
-    return report
+    request: BuildRequest,
+    source: Source,
+    built: Built,
+    optimised: Optimised,
+    parity: float,
+    progress: Progress,
+) -> Report:
+    return Report(
+        key=built.key,
+        source=SourceReport(
+            uri=request.source_uri, sha256=source.sha256, size_bytes=source.size_bytes
+        ),
+        request=request.model_dump(mode="json", by_alias=True, exclude_none=True),
+        chosen=optimised.candidate.name,
+        candidates=optimised.candidates,
+        data=optimised.data,
+        gate=optimised.gate,
+        parity_largest_error=float(f"{parity:.3g}"),
+        batched=built.interface.batched,
+        not_batched_because=optimised.network.whole_because,
+        tau=built.tau,
+        tau_measured=built.measured,
+        tau_measured_on=str(built.simulated) if built.simulated is not None else None,
+        machine={"instructionSet": instruction_set()},
+        stage_seconds=dict(progress.seconds),
+        versions=built.versions,
+    )
 
 
 def _success(manifest: Manifest, simulated: Simulated | None) -> str:

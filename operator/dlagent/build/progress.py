@@ -5,11 +5,21 @@ import sys
 import time
 from collections.abc import Callable
 
-STAGES = ("fetch", "load", "export", "fuse", "parity", "measure", "publish")
+STAGES = (
+    "fetch",
+    "load",
+    "export",
+    "data",
+    "search",
+    "fuse",
+    "parity",
+    "measure",
+    "publish",
+)
 
 
 class Progress:
-    """Tells of each stage as it begins and remembers how long it took.
+    """Tells of each stage as it begins, or of a step in it, and remembers how long it took.
 
     `on_stage` is called too: the Job writes there what to report should it be killed.
     """
@@ -37,7 +47,8 @@ class Progress:
     def end(self) -> None:
         """The last stage is over."""
         if self.stage in STAGES:
-            self.seconds[self.stage] = round(time.monotonic() - self._began, 3)
+            taken = time.monotonic() - self._began
+            self.seconds[self.stage] = round(self.seconds.get(self.stage, 0.0) + taken, 3)
 
 
 def _print_line(stage: str, message: str) -> None:

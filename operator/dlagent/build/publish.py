@@ -1,20 +1,18 @@
 """Stage 7: the artifact's files, and their publication."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dlagent.adapters.store import FolderStore, Publication
+from dlagent.adapters.store import ArtifactStore, Publication
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.layout import CONFIG, MANIFEST, NETWORK, REPORT
 from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
+from dlagent.domain.artifact.report import Report
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.artifact.triton_config import ENGINE, ServingPlan, render_config
 
-PRECISION = "FP32"
 # config.pbtxt in the store is for whoever points Triton at the folder; the operator renders one
 # for each revision. It must not depend on what was measured, so it is the same in every build.
 _PLAIN_BATCH = 8
@@ -27,6 +25,7 @@ class Built:
     key: str
     key_inputs: dict[str, Any]
     model: bytes
+    precision: str
     interface: ModelInterface
     tau: list[TauPoint]
     measured: str  # how tau was
@@ -35,7 +34,7 @@ class Built:
     simulated: Simulated | None  # what tau is of, where it is not of this machine
 
 
-def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Manifest:
+def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
     """Put the artifact into the store; the manifest that is there in the end.
 
     Where another build of the key was first, its artifact is the one.
@@ -47,7 +46,7 @@ def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Mani
     files = {
         NETWORK: built.model,
         CONFIG: _plain_config(built).encode(),
-        REPORT: (json.dumps(report, indent=2) + "\n").encode(),
+        REPORT: report.to_json().encode(),
     }
     manifest = Manifest(
         key=built.key,
@@ -57,7 +56,7 @@ def publish(store: FolderStore, built: Built, report: Mapping[str, Any]) -> Mani
             for path, data in files.items()
         },
         engine=ENGINE,
-        precision=PRECISION,
+        precision=built.precision,
         interface=built.interface,
         tau=built.tau,
         self_check=built.self_check,

@@ -1,4 +1,4 @@
-"""ONNX Runtime with the options that the serving backend uses; the only module that imports it."""
+"""ONNX Runtime with the options that the serving backend uses; all that runs networks calls it."""
 
 import re
 from collections.abc import Mapping

@@ -12,14 +12,18 @@ from rich.console import Console
 
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import DLAgentSpec
-from dlagent.build.fetch import FILE_SCHEME
 from dlagent.build.pipeline import Places
 from dlagent.build.pipeline import build as run_build
 from dlagent.build.progress import STAGES, Progress
+from dlagent.build.sources.pvc import FILE_SCHEME, PVC_SCHEME
 from dlagent.cli.errors import CliError
+from dlagent.cli.report import read_report
 from dlagent.domain.artifact.layout import MANIFEST
 from dlagent.domain.artifact.request import BuildRequest, Target, build_request
 from dlagent.domain.artifact.summary import Outcome, Summary
+
+# Who runs the command reaches from here what they reach anyway.
+_ANY_HOST = ("*",)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,6 +37,10 @@ def build(
     agent: Annotated[
         Path | None,
         typer.Option("--file", "-f", help="A DLAgent in YAML: its inputs, perceive, act."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A report.json: build again what it tells of, from the same source."),
     ] = None,
     source_root: Annotated[
         Path | None,
@@ -55,14 +63,19 @@ def build(
       dlagent build -f agent.yaml --source net.pt2 --out model_repo
 
       dlagent build -f agent.yaml --source-root volumes --out model_repo
+
+      dlagent build --report model_repo/report.json --source net.pt2 --out again
+
+    A source on the network (https://, s3:// and so on) is read as the build in a cluster reads it;
+    credentials are taken from the environment.
     """
-    request = _request(
-        source,
-        agent,
-        Target(triton_version=triton_version, accelerator=accelerator),
-        max_source_bytes,
-    )
-    if source is None and source_root is None:
+    if report is not None:
+        request = _again(report, source, agent)
+    else:
+        target = Target(triton_version=triton_version, accelerator=accelerator)
+        request = _request(source, agent, target, max_source_bytes)
+    on_a_volume = request.source_uri.startswith(PVC_SCHEME)
+    if on_a_volume and source_root is None:
         raise CliError(f"--source or --source-root must say where {request.source_uri} is")
     with tempfile.TemporaryDirectory(prefix="dlagent-build-") as room:
         store = FolderStore(Path(room) / "store")
@@ -89,10 +102,27 @@ def _request(
             max_source_bytes=max_source_bytes,
         )
     spec = _spec(agent)
-    request = build_request(spec, spec.model.source.sha256, target, max_source_bytes)
+    request = build_request(
+        spec, spec.model.source.sha256, target, max_source_bytes, allowed_hosts=_ANY_HOST
+    )
     if source is None:
         return request
     return request.model_copy(update={"source_uri": FILE_SCHEME + str(source.resolve())})
+
+
+def _again(report: Path, source: Path | None, agent: Path | None) -> BuildRequest:
+    """The request of a report, for the very source that it was built from."""
+    if agent is not None:
+        raise CliError("give either --report or -f: a report knows its inputs, perceive and act")
+    found = read_report(report)
+    try:
+        request = BuildRequest.model_validate(found.request)
+    except ValidationError as error:
+        raise CliError(f"{report}: request: {error.errors()[0]['msg']}") from error
+    update = {"source_sha256": found.source.sha256}
+    if source is not None:
+        update["source_uri"] = FILE_SCHEME + str(source.resolve())
+    return request.model_copy(update=update)
 
 
 def _spec(agent: Path) -> DLAgentSpec:

@@ -1,6 +1,6 @@
 """Finds the way to an agent: its Service's address, else the apiserver's proxy to it.
 
-Called by `dlagent infer` and `dlagent bench`.
+Called by `dlagent infer`, `dlagent bench` and `dlagent report`.
 """
 
 import socket
@@ -32,7 +32,7 @@ def find_endpoint(
         if not _is_http(url):
             raise CliError(f"--url {url}: give an address that starts with http:// or https://")
         return Endpoint(url.rstrip("/"), urllib3.PoolManager())
-    client, default_namespace = _cluster(kubeconfig)
+    client, default_namespace = find_cluster(kubeconfig)
     namespace = namespace or default_namespace
     _check_serves(client, namespace, agent)
     address = _service_address(client, namespace, agent)
@@ -55,8 +55,8 @@ def find_promise(agent: str, namespace: str | None, kubeconfig: Path | None) -> 
     Raises:
         CliError: no cluster, or no such agent.
     """
-    client, default_namespace = _cluster(kubeconfig)
-    found = _find_agent(client, namespace or default_namespace, agent)
+    client, default_namespace = find_cluster(kubeconfig)
+    found = find_agent(client, namespace or default_namespace, agent)
     return Latency.model_validate(found["spec"]["slo"]["latency"])
 
 
@@ -86,8 +86,12 @@ def proxy_url(endpoint: Endpoint) -> str | None:
     return str(proxy) if proxy is not None else None
 
 
-def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
-    """A client of the cluster, and the namespace of the kubeconfig's current context."""
+def find_cluster(kubeconfig: Path | None) -> tuple[Any, str]:
+    """A client of the cluster, and the namespace of the kubeconfig's current context.
+
+    Raises:
+        CliError: there is none.
+    """
     from kubernetes import config  # over a second to import: only where it is needed
 
     path = str(kubeconfig) if kubeconfig else None
@@ -101,8 +105,12 @@ def _cluster(kubeconfig: Path | None) -> tuple[Any, str]:
     return api, context["context"].get("namespace", "default")
 
 
-def _find_agent(api: Any, namespace: str, agent: str) -> Any:
-    """The resource; raises where it is missing."""
+def find_agent(api: Any, namespace: str, agent: str) -> Any:
+    """The agent's resource, as the apiserver gives it.
+
+    Raises:
+        CliError: it is missing, or may not be read.
+    """
     from kubernetes import client
     from urllib3.exceptions import HTTPError
 
@@ -120,7 +128,7 @@ def _find_agent(api: Any, namespace: str, agent: str) -> Any:
 
 def _check_serves(api: Any, namespace: str, agent: str) -> None:
     """Raise with the agent's own explanation where it is missing or nothing of it serves."""
-    found = _find_agent(api, namespace, agent)
+    found = find_agent(api, namespace, agent)
     conditions = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
     available = conditions.get("Available", {})
     if available.get("status") != "True":

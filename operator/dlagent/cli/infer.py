@@ -61,7 +61,7 @@ def infer(
         model = client.model()
         answer = client.infer(model, read_inputs(file, model, resize))
     if as_json:
-        outputs = {name: value.tolist() for name, value in answer.items()}
+        outputs = {name: _plain(value.tolist()) for name, value in answer.items()}
         typer.echo(json.dumps({"outputs": outputs}))
     else:
         _print(agent, answer, batched=model.batched)
@@ -112,6 +112,13 @@ def _line(value: Any) -> str:
     flat = np.atleast_1d(value).reshape(-1)
     shown = "  ".join(_text(item) for item in flat[:VALUES_SHOWN])
     return shown + (f"  ... {len(flat)} values" if len(flat) > VALUES_SHOWN else "")
+
+
+def _plain(value: Any) -> Any:
+    """Nested lists with text in place of bytes, which JSON does not have."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _text(value: Any) -> str:

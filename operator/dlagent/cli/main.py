@@ -41,6 +41,8 @@ how tensors become the answer, how fast the answer must be. The operator builds 
 
   dlagent bench AGENT --rate 40      see how fast it answers
 
+  dlagent report AGENT               which version of the model serves, and why
+
 Each command explains itself: dlagent COMMAND --help.""",
 )
 
@@ -71,6 +73,18 @@ def bench(context: typer.Context) -> None:
 def build(context: typer.Context) -> None:
     """Build a model repository from a model file, without a cluster."""
     _delegate(context, "dlagent.cli.build", "pip install 'dlagent[build]'")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def report(context: typer.Context) -> None:
+    """What a build tried, measured and chose: of an agent, or of a folder."""
+    _delegate(context, "dlagent.cli.report", "pip install dlagent")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def artifacts(context: typer.Context) -> None:
+    """Look after what builds have made: list, show, verify, prune."""
+    _delegate(context, "dlagent.cli.artifacts", "pip install dlagent")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)

@@ -2,23 +2,25 @@
 
 It copies the files of an artifact from the store into the pod's own folder, checks each SHA-256 on
 the way, and writes the config.pbtxt of this revision. Triton never reads the store, so a wrong key
-or a flipped byte never serves. Starts in a fraction of a second: standard library only.
+or a flipped byte never serves. Then it prints the artifact's report, for `dlagent report AGENT`.
+Starts in a fraction of a second: standard library only.
 """
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
+    ArtifactStore,
     Disk,
-    FolderStore,
     is_out_of_space,
+    open_store,
 )
-from dlagent.domain.artifact.layout import CONFIG, NETWORK
+from dlagent.domain.artifact.layout import CONFIG, MODEL, REPORT, model_files
+from dlagent.domain.artifact.report_line import MOST_BYTES, report_line
 
 EXIT_OK = 0
 EXIT_UNREADABLE = 1
@@ -31,36 +33,50 @@ DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 
 
 def load(
-    store: FolderStore, key: str, models: Path, name: str, config: str | None, disk: Disk
+    store: ArtifactStore, key: str, models: Path, name: str, config: str | None, disk: Disk
 ) -> None:
     """Put the model `name` into `models`, complete or not at all.
 
-    `config` takes the place of the artifact's own config.pbtxt.
+    All that the artifact has below model/ goes there; `config` takes the place of its own
+    config.pbtxt.
 
     Raises:
         ArtifactMissingError, ArtifactCorruptError, OSError.
     """
     # A leading dot: should Triton ever look before the rename, it passes this folder over.
-    unfinished = models / f".{name}.loading"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished, replaced = models / f".{name}.loading", models / f".{name}.replaced"
+    disk.remove(unfinished)
+    disk.remove(replaced)
     try:
-        table = store.table(key)
-        disk.make_folder(unfinished / "1")
-        disk.write(
-            unfinished / "1" / "model.onnx", store.verified_chunks(key, NETWORK, table[NETWORK])
-        )
-        chunks = (
-            store.verified_chunks(key, CONFIG, table[CONFIG])
-            if config is None
-            else iter((config.encode(),))
-        )
-        disk.write(unfinished / "config.pbtxt", chunks)
+        for path, entry in model_files(store.table(key)).items():
+            target = unfinished / path.removeprefix(MODEL)
+            disk.make_folder(target.parent)
+            if path == CONFIG and config is not None:
+                disk.write(target, iter((config.encode(),)))
+            else:
+                disk.write(target, store.verified_chunks(key, path, entry))
         # A restarted init container finds what the one before it has loaded.
-        shutil.rmtree(models / name, ignore_errors=True)
+        if (models / name).exists():
+            disk.rename(models / name, replaced)
         disk.rename(unfinished, models / name)
+        disk.remove(replaced)
     except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        disk.remove(unfinished)
         raise
+
+
+def report_of(store: ArtifactStore, key: str) -> str | None:
+    """The line that tells of the artifact's report; None where there is none to be believed.
+
+    Nothing that is wrong with a report keeps an artifact from serving.
+    """
+    try:
+        entry = store.table(key).get(REPORT)
+        if entry is None or entry.size_bytes > MOST_BYTES:
+            return None
+        return report_line(b"".join(store.verified_chunks(key, REPORT, entry)))
+    except (ArtifactMissingError, ArtifactCorruptError, OSError):
+        return None
 
 
 def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
@@ -68,8 +84,9 @@ def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
     options = _parser().parse_args(arguments)
     step = disk or Disk()
     try:
+        store = open_store(options.store)
         load(
-            FolderStore(options.store),
+            store,
             options.key,
             options.models,
             options.name,
@@ -84,6 +101,8 @@ def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
         if is_out_of_space(error):
             return _end(options, EXIT_NO_SPACE, f"no space in {options.models}: {error}")
         return _end(options, EXIT_UNREADABLE, f"cannot load from {options.store}: {error}")
+    if (line := report_of(store, options.key)) is not None:
+        print(line, flush=True)
     return _end(options, EXIT_OK, f"loaded artifact {options.key}")
 
 
@@ -102,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Copy a verified artifact from the store to where Triton reads it. "
         f"{CONFIG_VARIABLE} in the environment holds the config.pbtxt to write.",
     )
-    parser.add_argument("--store", type=Path, required=True, help="root of the artifact store")
+    parser.add_argument("--store", required=True, help="the store: a folder or a URL")
     parser.add_argument("--key", required=True, help="the artifact's key")
     parser.add_argument("--name", required=True, help="the model's name: the agent's")
     parser.add_argument("--models", type=Path, required=True, help="Triton's model repository")

@@ -1,8 +1,10 @@
 """The Job that builds an artifact, and what its pod may reach."""
 
+from collections.abc import Mapping, Sequence
+
 from dlagent.api import names
-from dlagent.api.types import DLAgentSpec
-from dlagent.domain.artifact.request import BuildRequest
+from dlagent.api.types import DLAgentSpec, Scheme
+from dlagent.domain.artifact.request import BuildRequest, read_uris
 from dlagent.manifests import trial_server
 from dlagent.manifests.common import (
     Object,
@@ -13,25 +15,28 @@ from dlagent.manifests.common import (
     pod_security,
     resources,
 )
-from dlagent.manifests.settings import Builder, Profile
+from dlagent.manifests.egress import outward
+from dlagent.manifests.settings import Builder, Egress, Profile, Store
+from dlagent.manifests.store import access
 
 # Exit code of the builder where trying again cannot help.
 TERMINAL_EXIT_CODE = 3
 _RETRIES = 3
 OPTIONS_ANNOTATION = "dlagent.io/build-options"  # what of spec.build the Job was made from
 NETWORK_POLICY_NAME = "dlagent-build"
+EGRESS_POLICY_NAME = "dlagent-build-sources"
+CREDENTIALS = "/credentials"
 
 
 def job_name(build_id: str) -> str:
     return f"dlagent-build-{build_id}"
 
 
-def _labels(build_id: str) -> dict[str, str]:
+def _labels() -> dict[str, str]:
     return {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
         names.PART_OF_LABEL: "dlagent",
         names.COMPONENT_LABEL: "build",
-        names.BUILD_LABEL: build_id,
     }
 
 
@@ -43,14 +48,18 @@ def job(
     options: str,
     builder: Builder,
     profile: Profile,
+    store: Store,
+    secret: str | None = None,
 ) -> Object:
     """The build Job. Its name is a function of the build, so that equal agents share one.
 
     `options` is kept as an annotation: a Job made from other options is replaced. `profile` is the
-    runtime that will serve, on which the build measures.
+    runtime that will serve, on which the build measures. `secret` is the name of the Secret with
+    the source's credentials.
     """
-    build = spec.build
-    labels = _labels(build_id)
+    labels = _labels() | {names.BUILD_LABEL: build_id}
+    if needs_network(request):
+        labels[names.NETWORK_LABEL] = names.NETWORK_SOURCES
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
     metadata["ownerReferences"][0]["controller"] = False
@@ -61,11 +70,11 @@ def job(
         "metadata": metadata,
         "spec": {
             "backoffLimit": _RETRIES,
-            "activeDeadlineSeconds": build.timeout_minutes * 60,
+            "activeDeadlineSeconds": spec.build.timeout_minutes * 60,
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(builder.pod_annotations)},
-                "spec": _pod(request, spec, builder, profile),
+                "spec": _pod(owner.namespace, request, spec, builder, profile, store, secret),
             },
         },
     }
@@ -90,28 +99,41 @@ def _failure_policy() -> Object:
     }
 
 
-def _pod(request: BuildRequest, spec: DLAgentSpec, builder: Builder, profile: Profile) -> Object:
+def _pod(
+    namespace: str,
+    request: BuildRequest,
+    spec: DLAgentSpec,
+    builder: Builder,
+    profile: Profile,
+    store: Store,
+    secret: str | None,
+) -> Object:
     build = spec.build
     wanted = build.resources or builder.resources
+    held = access(namespace, store, read_only=False)
     mounts: list[Object] = [
-        {"name": "artifacts", "mountPath": "/artifacts"},
+        *held.container.get("volumeMounts", []),
         {"name": "scratch", "mountPath": "/scratch"},
         dict(trial_server.MOUNT),
     ]
     volumes: list[Object] = [
-        {"name": "artifacts", "persistentVolumeClaim": {"claimName": names.STORE_NAME}},
+        *held.volumes,
         {"name": "scratch", "emptyDir": {}},
         *trial_server.VOLUMES,
     ]
-    source_claim = source_volume(request.source_uri)
-    if source_claim is not None:
-        mounts.append({"name": "source", "mountPath": f"/sources/{source_claim}", "readOnly": True})
+    for number, claim in enumerate(source_claims(request)):
+        name = f"source-{number}" if number else "source"
+        mounts.append({"name": name, "mountPath": f"/sources/{claim}", "readOnly": True})
         volumes.append(
-            {
-                "name": "source",
-                "persistentVolumeClaim": {"claimName": source_claim, "readOnly": True},
-            }
+            {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         )
+    secrets: list[Object] = list(held.container.get("envFrom", []))
+    if secret is not None:
+        # A Secret that is missing stops the container with a reason that names it; a volume that
+        # is not optional would stop the pod before, without one.
+        secrets.append({"secretRef": {"name": secret}})
+        mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
+        volumes.append({"name": "credentials", "secret": {"secretName": secret, "optional": True}})
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -127,7 +149,7 @@ def _pod(request: BuildRequest, spec: DLAgentSpec, builder: Builder, profile: Pr
                 "image": build.image or builder.image,
                 "imagePullPolicy": builder.image_pull_policy,
                 "args": [
-                    *("python", "-m", "dlagent.build", "job"),
+                    *("python", "-m", "dlagent.build", "job", "--store", held.location),
                     *("--trials", str(trial_server.FOLDER)),
                 ],
                 "env": [
@@ -138,6 +160,7 @@ def _pod(request: BuildRequest, spec: DLAgentSpec, builder: Builder, profile: Pr
                     {"name": "TMPDIR", "value": "/scratch"},
                     {"name": "HOME", "value": "/scratch"},
                 ],
+                **({"envFrom": secrets} if secrets else {}),
                 "resources": resources(wanted),
                 "securityContext": container_security(),
                 "terminationMessagePath": "/dev/termination-log",
@@ -152,30 +175,56 @@ def _pod(request: BuildRequest, spec: DLAgentSpec, builder: Builder, profile: Pr
 def source_volume(uri: str) -> str | None:
     """The claim of a `pvc://claim/path` source; None for every other scheme."""
     scheme, separator, rest = uri.partition("://")
-    return rest.partition("/")[0] if separator and scheme == "pvc" else None
+    return rest.partition("/")[0] if separator and scheme == Scheme.PVC else None
+
+
+def source_claims(request: BuildRequest) -> list[str]:
+    """The claims that hold the source, the data set and the student, each once."""
+    claims = [source_volume(uri) for uri in read_uris(request)]
+    return list(dict.fromkeys(claim for claim in claims if claim is not None))
+
+
+def needs_network(request: BuildRequest) -> bool:
+    """Whether the build reads from anywhere but mounted volumes."""
+    return any(source_volume(uri) is None for uri in read_uris(request))
 
 
 def network_policy(namespace: str) -> Object:
     """Nobody may reach build pods of the namespace, and they reach nothing.
 
-    Sources and the store are mounted volumes: a build needs no network at all.
+    Where source and store are mounted volumes nothing else is needed. `egress_policy` adds to it
+    for sources on the network, and the store's own policy for a store in an object store.
     """
-    labels = {
+    return _policy(
+        namespace,
+        NETWORK_POLICY_NAME,
+        {},
+        {"policyTypes": ["Ingress", "Egress"]},
+    )
+
+
+def egress_policy(namespace: str, named: Sequence[Egress]) -> Object:
+    """What build pods with a source on the network may reach.
+
+    That is the cluster's DNS, HTTPS at public addresses, and what the settings name.
+    """
+    return _policy(
+        namespace,
+        EGRESS_POLICY_NAME,
+        {names.NETWORK_LABEL: names.NETWORK_SOURCES},
+        {"policyTypes": ["Egress"], "egress": outward(named)},
+    )
+
+
+def _policy(namespace: str, name: str, labels: Mapping[str, str], rules: Object) -> Object:
+    selector = {
         names.MANAGED_BY_LABEL: names.MANAGED_BY,
-        names.PART_OF_LABEL: "dlagent",
         names.COMPONENT_LABEL: "build",
+        **labels,
     }
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": NETWORK_POLICY_NAME, "namespace": namespace, "labels": labels},
-        "spec": {
-            "podSelector": {
-                "matchLabels": {
-                    names.MANAGED_BY_LABEL: names.MANAGED_BY,
-                    names.COMPONENT_LABEL: "build",
-                }
-            },
-            "policyTypes": ["Ingress", "Egress"],
-        },
+        "metadata": {"name": name, "namespace": namespace, "labels": _labels()},
+        "spec": {"podSelector": {"matchLabels": selector}, **rules},
     }

@@ -20,7 +20,8 @@ from dlagent.manifests.common import (
     serving_labels,
     serving_selector,
 )
-from dlagent.manifests.settings import Builder, Drain, Profile
+from dlagent.manifests.settings import Builder, Drain, Profile, Store
+from dlagent.manifests.store import Access, access
 
 HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 # Who set spec.replicas: without it a Deployment was created but not yet scaled (see `scale`).
@@ -59,6 +60,7 @@ def deployment(
     profile: Profile,
     builder: Builder,
     drain: Drain,
+    store: Store,
 ) -> Object:
     """The Deployment without its replicas, which belong to another field manager (`scale`).
 
@@ -81,7 +83,7 @@ def deployment(
                 "labels": {**(serving.pod_labels or {}), **labels},
                 "annotations": _pod_annotations(serving, profile),
             },
-            "spec": _pod(owner, revision, serving, profile, builder, drain),
+            "spec": _pod(owner, revision, serving, profile, builder, drain, store),
         },
     }
     metadata = owned_metadata(
@@ -133,15 +135,19 @@ def _pod(
     profile: Profile,
     builder: Builder,
     drain: Drain,
+    store: Store,
 ) -> Object:
     grace = drain.sleep_seconds + drain.exit_timeout_seconds + _GRACE_MARGIN_SECONDS
     # Twice the artifact: a partial copy may lie beside the full one when a load is tried again.
     models_mib = math.ceil(2 * revision.artifact_bytes / _MIB) + 64
+    held = access(owner.namespace, store, read_only=True)
+    # With the store on a volume it looks up nothing, and a cluster without DNS need not warn.
+    dns = {"dnsPolicy": "Default"} if store.url is None else {}
     return {
         "serviceAccountName": owner.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "dnsPolicy": "Default",  # it looks up nothing; a cluster without DNS need not warn of it
+        **dns,
         "terminationGracePeriodSeconds": grace,
         "securityContext": pod_security(),
         **placement(serving),
@@ -150,13 +156,10 @@ def _pod(
             exclude_none=True,
             include={"affinity", "topology_spread_constraints"},
         ),
-        "initContainers": [_loader(owner, revision, serving, builder)],
+        "initContainers": [_loader(owner, revision, serving, builder, held)],
         "containers": [_triton(owner, serving, profile, drain)],
         "volumes": [
-            {
-                "name": "artifacts",
-                "persistentVolumeClaim": {"claimName": names.STORE_NAME, "readOnly": True},
-            },
+            *held.volumes,
             {"name": "models", "emptyDir": {"sizeLimit": f"{models_mib}Mi"}},
             {"name": "tmp", "emptyDir": {}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}},
@@ -164,21 +167,24 @@ def _pod(
     }
 
 
-def _loader(owner: Owner, revision: Revision, serving: Serving, builder: Builder) -> Object:
+def _loader(
+    owner: Owner, revision: Revision, serving: Serving, builder: Builder, held: Access
+) -> Object:
     container: Object = {
         "name": "load",
         "image": builder.image,
         "imagePullPolicy": builder.image_pull_policy,
         "args": [
             *("python", "-m", "dlagent.load"),
-            *("--store", "/artifacts", "--key", revision.artifact_key),
+            *("--store", held.location, "--key", revision.artifact_key),
             *("--name", owner.name, "--models", "/models"),
         ],
         "env": [{"name": "DLAGENT_CONFIG_PBTXT", "value": revision.config_pbtxt}],
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
+        **held.container,
         "volumeMounts": [
-            {"name": "artifacts", "mountPath": "/artifacts", "readOnly": True},
+            *held.container.get("volumeMounts", []),
             {"name": "models", "mountPath": "/models"},
         ],
     }

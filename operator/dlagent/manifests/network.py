@@ -77,7 +77,8 @@ def service_account(owner: Owner) -> Object:
 def network_policy(owner: Owner) -> Object:
     """Who may come in: the agent's namespace, marked clients, the operator, and Prometheus.
 
-    Nothing may go out: a serving pod reads a mounted volume and answers.
+    Nothing may go out: a serving pod reads a mounted volume and answers. Where artifacts are in an
+    object store, the store's own policy adds that.
     """
     inference = [{"protocol": "TCP", "port": "http"}, {"protocol": "TCP", "port": "grpc"}]
     metrics = [{"protocol": "TCP", "port": "metrics"}]

@@ -6,6 +6,17 @@ from typing import Any, Protocol
 from dlagent.api.types import Resources
 
 
+class Egress(Protocol):
+    """Addresses that pods may reach; `cidr` is an IP network, whose text is asked for."""
+
+    @property
+    def cidr(self) -> object: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def protocol(self) -> str: ...
+
+
 class Builder(Protocol):
     """How build Jobs and loaders run."""
 
@@ -48,8 +59,14 @@ class Drain(Protocol):
 
 
 class Store(Protocol):
-    """The claim that holds a namespace's artifacts."""
+    """Where a namespace's artifacts are: a claim, or below `url` in an object store."""
 
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def secret_name(self) -> str | None: ...
+    @property
+    def egress(self) -> Sequence[Egress]: ...
     @property
     def storage_class_name(self) -> str | None: ...
     @property

@@ -1,19 +1,86 @@
-"""A namespace's artifact store: its claim, and the record of each artifact that is in it.
+"""A namespace's artifact store: its claim, how pods get at it, and the record of each artifact.
 
-Neither has an owner: they belong to the namespace and stay when agents go.
+Claim, records and policy have no owner: they belong to the namespace and stay when agents go.
 """
+
+from dataclasses import dataclass, field
 
 from dlagent.api import names
 from dlagent.domain.artifact.summary import Summary
+from dlagent.manifests import egress
 from dlagent.manifests.common import Object
 from dlagent.manifests.settings import Store
 
-_LABELS = {
+STORE_LABELS = {
     names.MANAGED_BY_LABEL: names.MANAGED_BY,
     names.PART_OF_LABEL: "dlagent",
     names.COMPONENT_LABEL: "store",
 }
 SUMMARY_FIELD = "summary"
+NETWORK_POLICY_NAME = "dlagent-store"
+_MOUNT_PATH = "/artifacts"
+_VOLUME = "artifacts"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a pod needs to get at the store: `location` is what its program is told."""
+
+    location: str
+    volumes: list[Object] = field(default_factory=list)
+    container: Object = field(default_factory=dict)  # volumeMounts or envFrom of its container
+
+
+def access(namespace: str, store: Store, read_only: bool) -> Access:
+    """How pods of a namespace get at its store."""
+    if store.url is None:
+        return claim_access(read_only)
+    return url_access(f"{store.url.rstrip('/')}/{namespace}", store.secret_name)
+
+
+def claim_access(read_only: bool) -> Access:
+    """The claim as a volume."""
+    read = {"readOnly": True} if read_only else {}
+    source = {"claimName": names.STORE_NAME, **read}
+    return Access(
+        _MOUNT_PATH,
+        [{"name": _VOLUME, "persistentVolumeClaim": source}],
+        {"volumeMounts": [{"name": _VOLUME, "mountPath": _MOUNT_PATH, **read}]},
+    )
+
+
+def url_access(location: str, secret_name: str | None) -> Access:
+    """A namespace's part of an object store; a Secret's entries become the environment."""
+    if secret_name is None:
+        return Access(location)
+    return Access(location, [], {"envFrom": [{"secretRef": {"name": secret_name}}]})
+
+
+def network_policy(namespace: str, store: Store) -> Object:
+    """What those may reach that hold the store: of a claim nothing more, of an object store it.
+
+    It adds to the policies of builds and agents, whose pods may then reach that much as well.
+    """
+    components = ["build", "serving", "store"] if store.url is not None else ["store"]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {
+            "name": NETWORK_POLICY_NAME,
+            "namespace": namespace,
+            "labels": dict(STORE_LABELS),
+        },
+        "spec": {
+            "podSelector": {
+                "matchLabels": {names.MANAGED_BY_LABEL: names.MANAGED_BY},
+                "matchExpressions": [
+                    {"key": names.COMPONENT_LABEL, "operator": "In", "values": components}
+                ],
+            },
+            "policyTypes": ["Egress"],
+            "egress": egress.outward(store.egress) if store.url is not None else [],
+        },
+    }
 
 
 def claim(namespace: str, store: Store) -> Object:
@@ -27,7 +94,11 @@ def claim(namespace: str, store: Store) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": names.STORE_NAME, "namespace": namespace, "labels": dict(_LABELS)},
+        "metadata": {
+            "name": names.STORE_NAME,
+            "namespace": namespace,
+            "labels": dict(STORE_LABELS),
+        },
         "spec": spec,
     }
 
@@ -44,7 +115,7 @@ def record(namespace: str, key: str, summary: Summary) -> Object:
         "metadata": {
             "name": record_name(key),
             "namespace": namespace,
-            "labels": {**_LABELS, names.ARTIFACT_LABEL: key[:16]},
+            "labels": {**STORE_LABELS, names.ARTIFACT_LABEL: key[:16]},
         },
         "data": {SUMMARY_FIELD: summary.model_dump_json(by_alias=True, exclude_none=True)},
     }

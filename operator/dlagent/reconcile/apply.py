@@ -106,8 +106,12 @@ class Applier:
                 assert_never(action)
 
     async def _start_build(self, agent: Agent, action: StartBuild) -> None:
-        await self._ensure_claim(agent)
+        await self._ensure_store(agent)
+        builder = self._settings.builder
+        secret = agent.spec.model.source.secret_ref
         await self._ensure(agent, build.network_policy(agent.namespace))
+        if build.needs_network(action.request):
+            await self._ensure(agent, build.egress_policy(agent.namespace, builder.egress))
         await self._writer.apply(
             build.job(
                 _owner(agent),
@@ -115,16 +119,22 @@ class Applier:
                 action.request,
                 agent.spec,
                 agent.build_options,
-                self._settings.builder,
+                builder,
                 self._settings.runtimes[agent.spec.serving.runtime],
+                self._settings.artifacts,
+                secret.name if secret is not None else None,
             )
         )
 
-    async def _ensure_claim(self, agent: Agent) -> None:
+    async def _ensure_store(self, agent: Agent) -> None:
+        settings = self._settings.artifacts
+        if settings.url is not None:
+            await self._ensure(agent, store.network_policy(agent.namespace, settings))
+            return
         # Made once: a claim cannot be changed much, its size may be raised by hand, and a user may
         # have brought one (which, without our label, the cache does not have).
         if self._reader.get("PersistentVolumeClaim", agent.namespace, names.STORE_NAME) is None:
-            await self._writer.create(store.claim(agent.namespace, self._settings.artifacts))
+            await self._writer.create(store.claim(agent.namespace, settings))
 
     async def _ensure_network(self, agent: Agent) -> None:
         owner = _owner(agent)
@@ -135,6 +145,8 @@ class Applier:
             network.disruption_budget(owner),
         ):
             await self._ensure(agent, wanted)
+        if self._settings.artifacts.url is not None:
+            await self._ensure_store(agent)
 
     async def _ensure_revision(self, agent: Agent, action: EnsureRevision) -> None:
         name = deployment_name(agent.name, action.revision)
@@ -142,7 +154,7 @@ class Applier:
         wanted = self._render(agent, action)
         if live is None:
             await self._refuse_foreign(agent, wanted, live)
-            await self._ensure_claim(agent)
+            await self._ensure_store(agent)
             created = await self._writer.apply(wanted)
             uid = created["metadata"]["uid"]
             await self._writer.scale(scale(agent.namespace, name, uid, action.replicas))
@@ -164,7 +176,13 @@ class Applier:
         profile = self._settings.runtimes[serving.runtime]
         settings = self._settings
         return deployment(
-            _owner(agent), revision, serving, profile, settings.builder, settings.drain
+            _owner(agent),
+            revision,
+            serving,
+            profile,
+            settings.builder,
+            settings.drain,
+            settings.artifacts,
         )
 
     async def _ensure(self, agent: Agent, wanted: Object) -> None:

@@ -36,7 +36,7 @@ from dlagent.reconcile.ports import (
     Object,
     ScalingViews,
 )
-from dlagent.runtime.settings import Settings
+from dlagent.runtime.settings import BuilderSettings, Settings
 
 
 class AgentRefused(Exception):
@@ -66,10 +66,18 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
             f" spec.serving.runtime to one of: {known}.",
         )
     _refuse_scheme(spec.model.source.uri, settings)
-    limit = settings.builder.max_source_bytes
+    builder = settings.builder
     target = Target.model_validate(profile.target.model_dump())
     metadata = obj["metadata"]
-    request = build_request(spec, spec.model.source.sha256, target, limit)
+    request = build_request(
+        spec,
+        spec.model.source.sha256,
+        target,
+        builder.max_source_bytes,
+        builder.allowed_hosts,
+        builder.download_cache_bytes,
+        spec.build.image or builder.image,
+    )
     try:
         build = build_id(request, observe.annotation(obj, names.RETRY_ANNOTATION))
     except (ArithmeticError, ValueError) as error:  # a number that admission let through
@@ -84,7 +92,7 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
         spec=spec,
         request=request,
         build_id=build,
-        build_options=_build_options(spec, limit),
+        build_options=_build_options(spec, builder),
         restarted_at=observe.annotation(obj, names.RESTARTED_AT_ANNOTATION),
     )
 
@@ -107,10 +115,16 @@ def _complaints(error: ValidationError) -> str:
     return "; ".join(parts) + "."
 
 
-def _build_options(spec: DLAgentSpec, max_source_bytes: int) -> str:
+def _build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
     """A digest of what the Job is made of beside the build itself: other options, another Job."""
-    options = spec.build.model_dump(mode="json", by_alias=True, exclude_none=True)
-    text = json.dumps({"build": options, "limit": max_source_bytes}, sort_keys=True)
+    secret = spec.model.source.secret_ref
+    options = {
+        "build": spec.build.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "limit": builder.max_source_bytes,
+        "hosts": builder.allowed_hosts,
+        "secret": secret.name if secret is not None else None,
+    }
+    text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

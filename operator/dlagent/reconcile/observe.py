@@ -15,6 +15,7 @@ from dlagent.domain.rollout.seen import Container, Deployment, Job, Pod, Record
 from dlagent.manifests.build import OPTIONS_ANNOTATION
 from dlagent.manifests.deployment import SCALED_BY_ANNOTATION
 from dlagent.manifests.store import SUMMARY_FIELD
+from dlagent.manifests.sweep import STARTED_FIELD
 from dlagent.reconcile.ports import Object
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -30,6 +31,11 @@ def belongs_to(obj: Object, uid: str) -> bool:
     """False only for what an earlier agent of the same name left, which is being collected."""
     found = owners(obj)
     return not found or uid in found
+
+
+def is_controlled_by(obj: Object, owner: Object) -> bool:
+    references = obj["metadata"].get("ownerReferences") or []
+    return any(ref.get("uid") == owner["metadata"]["uid"] for ref in references)
 
 
 def is_agents(obj: Object, agent: str) -> bool:
@@ -64,7 +70,8 @@ def moment(text: object) -> datetime | None:
         return None
 
 
-def _created(obj: Object) -> datetime:
+def created(obj: Object) -> datetime:
+    """When an object was made; long ago where that cannot be read."""
     return moment(obj["metadata"].get("creationTimestamp")) or _EPOCH
 
 
@@ -78,7 +85,7 @@ def _condition(obj: Object, type_: str, status: str = "True") -> Object:
 
 def pods(objects: Iterable[Object]) -> tuple[Pod, ...]:
     """In the order of their age, the oldest first."""
-    ordered = sorted(objects, key=lambda obj: (_created(obj), obj["metadata"]["name"]))
+    ordered = sorted(objects, key=lambda obj: (created(obj), obj["metadata"]["name"]))
     return tuple(pod(obj) for obj in ordered)
 
 
@@ -96,7 +103,7 @@ def pod(obj: Object) -> Pod:
         ready=bool(ready),
         deleting=is_deleting(obj),
         running=phase == "Running",
-        created=_created(obj),
+        created=created(obj),
         ready_since=moment(ready.get("lastTransitionTime")),
         unready_since=moment(unready.get("lastTransitionTime")),
         revision=(obj["metadata"].get("labels") or {}).get(names.REVISION_LABEL, ""),
@@ -131,7 +138,7 @@ def _container(status: dict[str, Any]) -> Container:
     )
 
 
-def job(obj: Object, its_pods: tuple[Pod, ...], progress: str | None, awaited: bool) -> Job:
+def job(obj: Object, its_pods: tuple[Pod, ...], progress: str | None, awaited: bool = False) -> Job:
     complete, failed = _condition(obj, "Complete"), _condition(obj, "Failed")
     return Job(
         name=obj["metadata"]["name"],
@@ -158,13 +165,23 @@ def has_succeeded(obj: Object) -> bool:
     return bool(_condition(obj, "Complete"))
 
 
+def is_unfinished(obj: Object) -> bool:
+    """A Job that runs, or whose result may not have been taken over yet."""
+    return not _condition(obj, "Failed")
+
+
+def last_sweep(obj: Object | None) -> datetime | None:
+    """When the last sweep of a namespace's store began, by the ConfigMap that says so."""
+    return moment(_part(obj, "data").get(STARTED_FIELD))
+
+
 def record(obj: Object | None) -> Record | None:
     if obj is None or is_deleting(obj):
         return None
     summary = parse_summary((obj.get("data") or {}).get(SUMMARY_FIELD, ""))
     if summary is None:
         return None
-    return Record(obj["metadata"]["name"], obj["metadata"]["uid"], _created(obj), summary)
+    return Record(obj["metadata"]["name"], obj["metadata"]["uid"], created(obj), summary)
 
 
 def deployment(obj: Object, its_pods: tuple[Pod, ...]) -> Deployment:
@@ -175,7 +192,7 @@ def deployment(obj: Object, its_pods: tuple[Pod, ...]) -> Deployment:
         revision=labels.get(names.REVISION_LABEL, ""),
         artifact=labels.get(names.ARTIFACT_LABEL, ""),
         replicas=(obj.get("spec") or {}).get("replicas", 1),
-        created=_created(obj),
+        created=created(obj),
         scaled=annotation(obj, SCALED_BY_ANNOTATION) is not None,
         deleting=is_deleting(obj),
         pods=its_pods,

@@ -101,6 +101,20 @@ class Metrics:
             buckets=_DURATIONS,
             registry=self.registry,
         )
+        self._sweeps = Counter(
+            "dlagent_sweeps_total",
+            "Sweeps of a namespace's store that ended, by result (success, error).",
+            ["result"],
+            registry=self.registry,
+        )
+        self._swept = Counter(
+            "dlagent_swept_artifacts_total",
+            "Artifacts that no agent named, removed by sweeps.",
+            registry=self.registry,
+        )
+        self._swept_bytes = Counter(
+            "dlagent_swept_bytes_total", "Their size.", registry=self.registry
+        )
         self.leader = Gauge("dlagent_leader", "1 while this process leads.", registry=self.registry)
 
     def started(self, waited_seconds: float) -> None:
@@ -131,6 +145,15 @@ class Metrics:
     def ticked(self, duration_seconds: float) -> None:
         """The scaler has looked at all agents."""
         self._tick.observe(duration_seconds)
+
+    def swept(self, artifacts: int, size_bytes: int) -> None:
+        """A sweep ended, and removed so much."""
+        self._sweeps.labels("success").inc()
+        self._swept.inc(artifacts)
+        self._swept_bytes.inc(size_bytes)
+
+    def sweep_failed(self) -> None:
+        self._sweeps.labels("error").inc()
 
     def observe_agents(self, read: Callable[[], Iterable[AgentFigures]]) -> None:
         """Load and promise of each agent, read when they are scraped."""

@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from dlagent.api.types import Resources
+from dlagent.api.types import Resources, Scheme
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
+PositiveHours = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000, allow_inf_nan=False)]
 
 
@@ -33,8 +41,25 @@ class SettingsModel(BaseModel):
     )
 
 
+class TransportProtocol(StrEnum):
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class Egress(SettingsModel):
+    """Addresses that pods may reach beside the public ones."""
+
+    cidr: IPvAnyNetwork
+    port: Annotated[int, Field(ge=1, le=65535)]
+    protocol: TransportProtocol = TransportProtocol.TCP
+
+
 class BuilderSettings(SettingsModel):
-    """How build Jobs and loaders run."""
+    """How build Jobs and loaders run.
+
+    `allowed_hosts` are patterns (`*.models.internal`) of hosts whose addresses may be private;
+    `download_cache_bytes` is how much of a store downloads may take, 0 for none.
+    """
 
     image: NonEmpty
     image_pull_policy: PullPolicy = "IfNotPresent"
@@ -43,7 +68,10 @@ class BuilderSettings(SettingsModel):
         requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "8Gi"}
     )
     pod_annotations: dict[str, str] = {}
-    allowed_schemes: list[NonEmpty] = ["pvc"]
+    allowed_schemes: Annotated[list[Scheme], Field(min_length=1)] = [Scheme.PVC]
+    allowed_hosts: list[NonEmpty] = []
+    egress: list[Egress] = []
+    download_cache_bytes: NonNegativeInt = 4 * 1024**3
 
 
 class Simulated(SettingsModel):
@@ -83,12 +111,34 @@ class AccessMode(StrEnum):
     READ_WRITE_MANY = "ReadWriteMany"
 
 
-class ArtifactSettings(SettingsModel):
-    """The claim that holds a namespace's artifacts; ReadWriteMany where there are several nodes."""
+class SweepSettings(SettingsModel):
+    """How often each namespace's store is swept, and how long an unused artifact is kept."""
 
+    enabled: bool = True
+    interval_hours: PositiveHours = 24
+    grace_hours: PositiveHours = 168
+
+
+class ArtifactSettings(SettingsModel):
+    """Where a namespace's artifacts are: a claim, or below `url` in an object store.
+
+    Of the claim: ReadWriteMany where there are several nodes. Of the object store: `secret_name`
+    is a Secret in each agent's namespace, whose entries become environment variables.
+    """
+
+    url: Annotated[str, Field(pattern=r"^s3://[^/?#]+(/[^?#]*)?$")] | None = None
+    secret_name: NonEmpty | None = None
+    egress: list[Egress] = []
     storage_class_name: str | None = None
     size: NonEmpty = "20Gi"
     access_modes: Annotated[list[AccessMode], Field(min_length=1)] = [AccessMode.READ_WRITE_MANY]
+    sweep: SweepSettings = SweepSettings()
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.url is None and (self.secret_name is not None or self.egress):
+            raise ValueError("secretName and egress are of an object store: give its url")
+        return self
 
 
 class DrainSettings(SettingsModel):

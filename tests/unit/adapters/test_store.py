@@ -1,12 +1,9 @@
 """P4: nothing half-written can be loaded, whatever is killed, full or cut, and wherever."""
 
-import errno
-import hashlib
-import json
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,74 +15,12 @@ from dlagent.adapters.store import (
     FolderStore,
     Publication,
     is_out_of_space,
+    open_store,
 )
+from tests.unit.adapters.faulty_disk import FaultyDisk, full, killed_at, steps_of
+from tests.unit.artifacts import CONFIG, KEY, artifact
 
-KEY = "k" * 64
-
-
-def artifact(network: bytes = b"network " * 1000) -> dict[str, bytes]:
-    files = {
-        "model/1/model.onnx": network,
-        "model/config.pbtxt": b"max_batch_size: 8\n",
-        "report.json": b"{}",
-    }
-    table = {
-        path: {"sha256": hashlib.sha256(data).hexdigest(), "sizeBytes": len(data)}
-        for path, data in files.items()
-    }
-    return files | {"manifest.json": json.dumps({"key": KEY, "files": table}).encode()}
-
-
-class FaultyDisk(Disk):
-    """A disk of which step number `at` fails: before it happens, or half-way for a write."""
-
-    def __init__(self, at: int, fault: Callable[[], None]) -> None:
-        self._at = at
-        self._fault = fault
-        self.steps = 0
-
-    def make_folder(self, path: Path) -> None:
-        self._step()
-        super().make_folder(path)
-
-    def write(self, path: Path, chunks: Iterator[bytes]) -> None:
-        self._step()
-        super().write(path, self._halves(chunks))
-        self._step()
-
-    def sync_folder(self, path: Path) -> None:
-        self._step()
-        super().sync_folder(path)
-
-    def rename(self, source: Path, target: Path) -> None:
-        self._step()
-        super().rename(source, target)
-        self._step()
-
-    def _halves(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            yield chunk[: len(chunk) // 2]
-            self._step()
-            yield chunk[len(chunk) // 2 :]
-
-    def _step(self) -> None:
-        if self.steps == self._at:
-            self._fault()
-        self.steps += 1
-
-
-def full() -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def steps_of_a_publication(folder: Path) -> int:
-    disk = FaultyDisk(-1, full)
-    FolderStore(folder, disk).publish(KEY, artifact())
-    return disk.steps
+LONG_AGO = 1_000_000_000.0
 
 
 def assert_complete_or_absent(root: Path) -> bool:
@@ -110,10 +45,13 @@ def test_what_was_published_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_at_any_step_publishes_nothing_and_leaves_nothing(tmp_path: Path) -> None:
-    for step in range(steps_of_a_publication(tmp_path / "count")):
+    def publish(disk: Disk) -> Publication:
+        return FolderStore(tmp_path / "count", disk).publish(KEY, artifact())
+
+    for step in range(steps_of(publish, removals=False)):
         root = tmp_path / str(step)
         with pytest.raises(OSError, match="No space left") as failure:
-            FolderStore(root, FaultyDisk(step, full)).publish(KEY, artifact())
+            FolderStore(root, FaultyDisk(step, full, removals=False)).publish(KEY, artifact())
         assert is_out_of_space(failure.value)
         assert_complete_or_absent(root)
         assert not list(root.glob("staging/*"))
@@ -122,36 +60,137 @@ def test_a_full_disk_at_any_step_publishes_nothing_and_leaves_nothing(tmp_path: 
         FolderStore(root).verify(KEY)
 
 
+def published(root: Path) -> FolderStore:
+    store = FolderStore(root)
+    store.publish(KEY, artifact())
+    return store
+
+
+def damaged(root: Path) -> FolderStore:
+    store = published(root)
+    (root / "artifacts" / KEY / CONFIG).write_bytes(b"")
+    return store
+
+
+def aged(root: Path) -> FolderStore:
+    store = published(root)
+    os.utime(root / "artifacts" / KEY, (LONG_AGO, LONG_AGO))
+    return store
+
+
+def remove(store: FolderStore) -> bool:
+    return store.remove(KEY, now=LONG_AGO + 10, older_than_seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "act", "outcomes"),
+    [
+        pytest.param(
+            FolderStore,
+            lambda store: store.publish(KEY, artifact()),
+            {True, False},
+            id="publishing: all after the rename, nothing before it",
+        ),
+        pytest.param(
+            published,
+            lambda store: store.publish(KEY, artifact(b"other")),
+            {True},
+            id="publishing what is there already: it stays",
+        ),
+        pytest.param(
+            damaged,
+            lambda store: store.set_aside(KEY),
+            {False},
+            id="setting aside what is damaged: it never looks whole",
+        ),
+        pytest.param(
+            published,
+            lambda store: store.set_aside(KEY),
+            {True, False},
+            id="setting aside what another build repaired: whole or away",
+        ),
+        pytest.param(aged, remove, {True, False}, id="removing what is old: whole or gone"),
+        pytest.param(
+            published, remove, {True, False}, id="not removing what is young: whole or away"
+        ),
+        pytest.param(aged, lambda store: store.touch(KEY), {True}, id="touching: it stays"),
+        pytest.param(
+            aged,
+            lambda store: store.sweep_staging(2e10, 1),
+            {True},
+            id="sweeping what the dead left: it stays",
+        ),
+    ],
+)
 def test_a_kill_at_any_step_leaves_all_or_nothing_and_the_next_run_completes(
     tmp_path: Path,
+    prepare: Callable[[Path], FolderStore],
+    act: Callable[[FolderStore], object],
+    outcomes: set[bool],
 ) -> None:
-    steps = steps_of_a_publication(tmp_path / "count")
+    prepare(tmp_path / "count")
+    left_by_the_dead(tmp_path / "count")
+    steps = steps_of(lambda disk: act(FolderStore(tmp_path / "count", disk)))
     seen = set()
     for step in range(steps):
         root = tmp_path / str(step)
-        assert -signal.SIGKILL == run_in_child(publish_with_kill, root, step)
-        seen.add(assert_complete_or_absent(root))
+        prepare(root)
+        left_by_the_dead(root)
+        killed_at(step, partial(act_on, root, act))
+        seen.add(is_whole(root))
 
-        FolderStore(root).publish(KEY, artifact())
-        FolderStore(root).verify(KEY)
+        store = FolderStore(root)
+        if not is_whole(root):
+            store.set_aside(KEY)
+            assert Publication.PUBLISHED == store.publish(KEY, artifact())
+        store.verify(KEY)
 
-        FolderStore(root).sweep_staging(now=2e10, older_than_seconds=86400)
+        store.sweep_staging(now=2e10, older_than_seconds=86400)
         assert not list(root.glob("staging/*"))
-    assert {True, False} == seen, "a kill after the rename leaves all, one before it nothing"
+    assert outcomes == seen
 
 
-def publish_with_kill(root: Path, step: int) -> None:
-    FolderStore(root, FaultyDisk(step, kill)).publish(KEY, artifact())
+def act_on(root: Path, act: Callable[[FolderStore], object], disk: Disk) -> None:
+    act(FolderStore(root, disk))
 
 
-def run_in_child(target: Callable[[Path, int], None], root: Path, number: int) -> int | None:
-    child = multiprocessing.get_context("fork").Process(target=target, args=(root, number))
-    child.start()
-    child.join(30)
-    return child.exitcode
+def left_by_the_dead(root: Path) -> None:
+    half = root / "staging/k.0/model"
+    half.mkdir(parents=True, exist_ok=True)
+    (half / "config.pbtxt").write_bytes(b"max")
 
 
-@pytest.mark.parametrize("path", sorted(artifact()))
+def is_whole(root: Path) -> bool:
+    """What a loader sees: everything, verified; else it refuses to load anything."""
+    try:
+        FolderStore(root).verify(KEY)
+    except (ArtifactMissingError, ArtifactCorruptError):
+        return False
+    return True
+
+
+SIDECAR = "manifest.json.sha256"
+
+
+@pytest.mark.parametrize("path", [*sorted(artifact()), SIDECAR])
+def test_a_byte_flipped_or_cut_anywhere_is_found_and_built_again(tmp_path: Path, path: str) -> None:
+    files = artifact(b"network")
+    store = FolderStore(tmp_path)
+    store.publish(KEY, files)
+    file = tmp_path / "artifacts" / KEY / path
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        flipped = whole[:place] + bytes([whole[place] ^ 0x20]) + whole[place + 1 :]
+        for damage in (flipped, whole[:place]):
+            file.write_bytes(damage)
+            with pytest.raises(ArtifactCorruptError):
+                store.verify(KEY)
+    store.set_aside(KEY)
+    assert Publication.PUBLISHED == store.publish(KEY, files)
+    store.verify(KEY)
+
+
+@pytest.mark.parametrize("path", [*sorted(artifact()), SIDECAR])
 @pytest.mark.parametrize(
     "damage",
     [
@@ -282,5 +321,68 @@ def test_stale_staging_is_swept(tmp_path: Path, age_seconds: int, kept: bool) ->
     assert kept == left.exists()
 
 
-def test_sweeping_an_empty_store_is_nothing(tmp_path: Path) -> None:
-    FolderStore(tmp_path).sweep_staging(0, 0)
+def test_an_empty_store_has_nothing_and_sweeping_it_is_nothing(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+
+    assert 0 == store.sweep_staging(0, 0)
+    assert [] == store.artifacts()
+    assert not store.remove(KEY, 0, 0)
+    with pytest.raises(ArtifactMissingError):
+        store.touch(KEY)
+
+
+def test_what_is_stored_is_listed_with_its_age_and_size(tmp_path: Path) -> None:
+    store = aged(tmp_path)
+    (tmp_path / "artifacts/stray").write_bytes(b"no folder")
+
+    (found,) = store.artifacts()
+
+    files = artifact().values()
+    sidecar = len(f"{'0' * 64}  manifest.json\n")
+    assert (KEY, LONG_AGO) == (found.key, found.used_at)
+    assert sum(map(len, files)) + sidecar == found.size_bytes
+
+
+def test_what_is_old_is_removed_and_what_was_touched_is_not(tmp_path: Path) -> None:
+    store = aged(tmp_path / "old")
+    assert remove(store)
+    assert [] == store.artifacts()
+
+    store = aged(tmp_path / "touched")
+    store.touch(KEY)
+    assert not remove(store)
+    store.verify(KEY)
+
+
+def test_a_build_at_any_step_of_a_removal_ends_with_an_artifact_that_stays(tmp_path: Path) -> None:
+    """What the build of a known key does, run as a whole between two steps of a sweep."""
+    found = set()
+
+    def build(root: Path) -> None:
+        store = FolderStore(root)
+        try:
+            store.touch(KEY)
+            store.verify(KEY)
+            found.add(True)
+        except (ArtifactMissingError, ArtifactCorruptError):
+            store.set_aside(KEY)
+            store.publish(KEY, artifact())
+            found.add(False)
+
+    aged(tmp_path / "count")
+    for step in range(steps_of(lambda disk: remove(FolderStore(tmp_path / "count", disk)))):
+        root = tmp_path / str(step)
+        aged(root)
+
+        remove(FolderStore(root, FaultyDisk(step, partial(build, root))))
+
+        FolderStore(root).verify(KEY)
+        FolderStore(root).sweep_staging(2e10, 1)
+        FolderStore(root).verify(KEY)
+    assert {True, False} == found, "it found the artifact before the rename, and not after"
+
+
+def test_a_location_that_is_no_url_is_a_folder(tmp_path: Path) -> None:
+    published(tmp_path)
+
+    open_store(str(tmp_path)).verify(KEY)

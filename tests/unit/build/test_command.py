@@ -1,5 +1,7 @@
 """`dlagent build`: the same build without a cluster, and what it says to a person."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from dlagent.cli.build import app
 from dlagent.cli.errors import CliError
 from dlagent.domain.artifact.layout import file_table
 from dlagent.domain.artifact.manifest import Manifest
+from tests.unit.report import examples
 
 AGENT = """
 apiVersion: dlagent.io/v1alpha1
@@ -65,6 +68,42 @@ def test_the_folder_holds_the_artifact(
         assert entry.size_bytes == (here / "out/repository" / path).stat().st_size
 
 
+def test_a_report_is_enough_to_build_the_same_again(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    run("-f", "agent.yaml", "--source-root", "sources", "--out", "first")
+    first = Manifest.model_validate_json((here / "first/manifest.json").read_bytes())
+    write_report(here, request=json.loads((here / "first/report.json").read_bytes())["request"])
+
+    run("--report", "report.json", "--source-root", "sources", "--out", "again")
+
+    again = Manifest.model_validate_json((here / "again/manifest.json").read_bytes())
+    assert first.key == again.key
+
+
+def test_another_source_than_the_reports_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    write_report(here, sha256="0" * 64)
+
+    with pytest.raises(CliError, match="DigestMismatch"):
+        run("--report", "report.json", "--source", "sources/models/net.onnx", "--out", "again")
+
+
+def write_report(here: Path, **changes: Any) -> None:
+    """A report of the model of these tests."""
+    made = examples.report()
+    source = (here / "sources/models/net.onnx").read_bytes()
+    sha256 = changes.get("sha256", hashlib.sha256(source).hexdigest())
+    update = {
+        "source": made.source.model_copy(update={"sha256": sha256}),
+        "request": changes.get("request", made.request),
+    }
+    (here / "report.json").write_text(made.model_copy(update=update).to_json())
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -73,6 +112,8 @@ def test_the_folder_holds_the_artifact(
         pytest.param(["-f", "no.yaml"], "no.yaml: No such file", id="no agent file"),
         pytest.param(["-f", "bad.yaml"], "bad.yaml: spec.slo: Field required", id="a bad agent"),
         pytest.param(["-f", "list.yaml"], "is not a DLAgent", id="another YAML"),
+        pytest.param(["--report", "no.json"], "no.json: No such file", id="no report"),
+        pytest.param(["--report", "model", "-f", "a.yaml"], "either --report or -f", id="both"),
         pytest.param(["--source", "no.onnx"], "SourceUnavailable: fetch: ", id="no model file"),
     ],
 )

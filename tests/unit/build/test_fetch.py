@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dlagent.build.failure import BuildError
-from dlagent.build.fetch import fetch
-from dlagent.domain.artifact.request import BuildRequest, Target
+from dlagent.build.fetch import fetch_file
+from dlagent.build.sources.base import Access, Wanted
 from dlagent.domain.artifact.summary import FailureReason
 
 CONTENT = b"a model" * 1000
@@ -33,16 +33,17 @@ def sources(tmp_path: Path) -> Path:
     return tmp_path / "sources"
 
 
-def request(uri: str, sha256: str | None = None, limit: int = 10**6) -> BuildRequest:
-    target = Target(triton_version="24.10", accelerator="cpu")
-    return BuildRequest(source_uri=uri, source_sha256=sha256, target=target, max_source_bytes=limit)
+def wanted(uri: str, sha256: str | None = None, limit: int = 10**6) -> Wanted:
+    return Wanted(uri, sha256, limit)
 
 
-def run(sources: Path, asked: BuildRequest, local_files: bool = False) -> str:
-    source = fetch(asked, sources, sources.parent / "scratch", local_files)
-    assert CONTENT == source.path.read_bytes()
-    assert len(CONTENT) == source.size_bytes
-    return source.sha256
+def run(sources: Path, asked: Wanted, local_files: bool = False) -> str:
+    access = Access(sources, sources.parent / "credentials", local_files=local_files)
+    copy = sources.parent / "scratch/source"
+    copied = fetch_file(asked, access, copy)
+    assert CONTENT == copy.read_bytes()
+    assert len(CONTENT) == copied.size_bytes
+    return copied.sha256
 
 
 @pytest.mark.parametrize(
@@ -50,19 +51,19 @@ def run(sources: Path, asked: BuildRequest, local_files: bool = False) -> str:
     ["net.onnx", "deep/net.onnx", "/net.onnx", "deep//net.onnx", "link.onnx", "absolute.onnx"],
 )
 def test_a_file_of_the_claim_is_copied_and_hashed(sources: Path, path: str) -> None:
-    assert DIGEST == run(sources, request(f"pvc://models/{path}"))
+    assert DIGEST == run(sources, wanted(f"pvc://models/{path}"))
 
 
 def test_the_digest_asked_for_passes_in_any_case(sources: Path) -> None:
-    assert DIGEST == run(sources, request("pvc://models/net.onnx", DIGEST.upper()))
+    assert DIGEST == run(sources, wanted("pvc://models/net.onnx", DIGEST.upper()))
 
 
 def test_a_local_file_is_a_source_only_where_it_is_allowed(sources: Path) -> None:
     uri = f"file://{sources}/models/net.onnx"
 
-    assert DIGEST == run(sources, request(uri), local_files=True)
-    with pytest.raises(BuildError, match="not of the form pvc://"):
-        run(sources, request(uri))
+    assert DIGEST == run(sources, wanted(uri), local_files=True)
+    with pytest.raises(BuildError, match="does not begin with one of pvc://"):
+        run(sources, wanted(uri))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_local_file_is_a_source_only_where_it_is_allowed(sources: Path) -> Non
         pytest.param("pvc://models/pipe.onnx", "InvalidPath", "not a regular file", id="a pipe"),
         pytest.param("pvc://models/", "InvalidPath", "must name a file", id="no path"),
         pytest.param("pvc://models", "InvalidPath", "form", id="only a claim"),
-        pytest.param("https://models/net.onnx", "InvalidPath", "form", id="another scheme"),
+        pytest.param("ftp://models/net.onnx", "InvalidPath", "begin with", id="another scheme"),
         pytest.param("pvc://models/no.onnx", "SourceUnavailable", "No such file", id="no file"),
         pytest.param("pvc://other/net.onnx", "SourceUnavailable", "not mounted", id="no claim"),
     ],
@@ -87,14 +88,14 @@ def test_what_is_not_a_file_of_the_claim_is_refused(
     sources: Path, uri: str, reason: str, why: str
 ) -> None:
     with pytest.raises(BuildError, match=why) as refusal:
-        run(sources, request(uri))
+        run(sources, wanted(uri))
 
     assert reason == refusal.value.reason
 
 
 def test_another_digest_is_refused_and_both_are_named(sources: Path) -> None:
     with pytest.raises(BuildError, match=DIGEST) as refusal:
-        run(sources, request("pvc://models/net.onnx", "0" * 64))
+        run(sources, wanted("pvc://models/net.onnx", "0" * 64))
 
     assert FailureReason.DIGEST_MISMATCH == refusal.value.reason
     assert "0" * 64 in refusal.value.message
@@ -108,7 +109,7 @@ def test_another_digest_is_refused_and_both_are_named(sources: Path) -> None:
     ],
 )
 def test_the_size_limit(sources: Path, limit: int, refused: bool) -> None:
-    asked = request("pvc://models/net.onnx", limit=limit)
+    asked = wanted("pvc://models/net.onnx", limit=limit)
     if not refused:
         assert DIGEST == run(sources, asked)
         return
@@ -123,5 +124,5 @@ def test_a_full_scratch_is_not_the_sources_fault(
     (sources.parent / "scratch" / "source").symlink_to("/dev/full")
 
     with pytest.raises(OSError, match="No space left") as failure:
-        run(sources, request("pvc://models/net.onnx"))
+        run(sources, wanted("pvc://models/net.onnx"))
     assert errno.ENOSPC == failure.value.errno

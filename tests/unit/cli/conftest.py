@@ -9,19 +9,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tritonclient.utils import serialize_byte_tensor  # type: ignore[import-untyped]  # no types
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
 @dataclass
 class FakeTriton:
-    """Serves `shoes`: UINT8 [2, 2] in; out the sum (FP32) and the two largest places (INT64)."""
+    """Serves `shoes`: UINT8 [2, 2] in; out the sum (FP32) and the two largest places (INT64).
+
+    Where it has `names`, out comes the name (BYTES) of the largest place too.
+    """
 
     url: str = ""
     received: list[NDArray[np.uint8]] = field(default_factory=list)
     prefix: str = ""  # what comes before /v2, as behind the apiserver's proxy
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)  # of config.pbtxt
     answers: int | None = None  # how many requests it answers, before it refuses
+    names: list[str] = field(default_factory=list)
 
     def answer(self, images: NDArray[np.uint8]) -> tuple[dict[str, object], bytes]:
         self.received.append(images)
@@ -33,7 +38,14 @@ class FakeTriton:
             described = {"name": name, "datatype": datatype, "shape": list(value.shape)}
             outputs.append({**described, "parameters": {"binary_data_size": value.nbytes}})
         header: dict[str, object] = {"model_name": "shoes", "outputs": outputs}
-        return header, total.tobytes() + places.tobytes()
+        data = total.tobytes() + places.tobytes()
+        if self.names:
+            named = np.array([[self.names[place].encode()] for place in places[:, 0]], object)
+            text = serialize_byte_tensor(named).item()
+            described = {"name": "name", "datatype": "BYTES", "shape": list(named.shape)}
+            outputs.append({**described, "parameters": {"binary_data_size": len(text)}})
+            data += text
+        return header, data
 
 
 @pytest.fixture
@@ -49,12 +61,15 @@ def triton() -> Iterator[FakeTriton]:
                 config = {"max_batch_size": 8, "parameters": fake.parameters}
                 self._send(200, json.dumps(config).encode())
             elif path == "/v2/models/shoes":
+                outputs = [
+                    {"name": "total", "datatype": "FP32", "shape": [-1, 1]},
+                    {"name": "places", "datatype": "INT64", "shape": [-1, 2]},
+                ]
+                if fake.names:
+                    outputs.append({"name": "name", "datatype": "BYTES", "shape": [-1, 1]})
                 described = {
                     "inputs": [{"name": "image", "datatype": "UINT8", "shape": [-1, 2, 2]}],
-                    "outputs": [
-                        {"name": "total", "datatype": "FP32", "shape": [-1, 1]},
-                        {"name": "places", "datatype": "INT64", "shape": [-1, 2]},
-                    ],
+                    "outputs": outputs,
                 }
                 self._send(200, json.dumps(described).encode())
             else:

@@ -34,7 +34,7 @@ AGENT = {
 def api(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A cluster with an agent whose Service this machine does not reach."""
     api = client.ApiClient(client.Configuration(host=HOST))
-    monkeypatch.setattr(endpoints, "_cluster", lambda _: (api, "vision"))
+    monkeypatch.setattr(endpoints, "find_cluster", lambda _: (api, "vision"))
     monkeypatch.setattr(endpoints, "_service_address", lambda *_: None)
     monkeypatch.setattr(
         client.CustomObjectsApi, "get_namespaced_custom_object", lambda *_, **__: AGENT

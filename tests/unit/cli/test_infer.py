@@ -30,6 +30,17 @@ def test_json_gives_the_outputs(triton: Any, image: Path) -> None:
     np.testing.assert_array_equal(triton.received[0], IMAGE[None])
 
 
+@pytest.mark.parametrize("options", [["--json"], []], ids=["as JSON", "as a table"])
+def test_text_is_shown_as_text(triton: Any, image: Path, options: list[str]) -> None:
+    triton.names = ["boot", "Stiefel, größer", "bag", "shirt"]
+    result = infer("shoes", image, "--url", triton.url, *options)
+    assert result.exit_code == 0, result.exception
+    if options:
+        assert [["Stiefel, größer"]] == json.loads(result.stdout)["outputs"]["name"]
+    else:
+        assert "Stiefel, größer" in result.stdout
+
+
 def test_table_shows_each_value(triton: Any, image: Path) -> None:
     result = infer("shoes", image, "--url", triton.url)
     assert result.exit_code == 0

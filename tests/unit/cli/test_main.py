@@ -34,7 +34,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, env=env, timeout=60
     )
     assert "HEAVY []" in done.stdout
-    for command in ("infer", "bench", "build", "operator", "local", "version"):
+    for command in ("infer", "bench", "build", "report", "operator", "local", "version"):
         assert command in done.stdout
 
 

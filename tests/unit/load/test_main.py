@@ -1,32 +1,26 @@
 """The loader: a verified model under its final name, or nothing there and an exit code."""
 
-import errno
-import hashlib
-import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dlagent.adapters.store import Disk, FolderStore
+from dlagent.domain.artifact.report_line import MOST_BYTES, report_in
 from dlagent.load.__main__ import main
+from tests.unit.adapters.faulty_disk import FaultyDisk, full, killed_at, steps_of
+from tests.unit.artifacts import KEY, NETWORK, artifact
 
-KEY = "k" * 64
-NETWORK = b"network " * 1000
+MEMBER = "model/members/perceive/1/model.py"
+CONFIG_VARIABLE = "DLAGENT_CONFIG_PBTXT"
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    files = {"model/1/model.onnx": NETWORK, "model/config.pbtxt": b"max_batch_size: 8\n"}
-    table = {
-        path: {"sha256": hashlib.sha256(data).hexdigest(), "sizeBytes": len(data)}
-        for path, data in files.items()
-    }
-    manifest = json.dumps({"key": KEY, "files": table}).encode()
-    FolderStore(tmp_path / "store").publish(KEY, files | {"manifest.json": manifest})
+    FolderStore(tmp_path / "store").publish(KEY, artifact())
     return tmp_path / "store"
 
 
@@ -55,7 +49,7 @@ def test_the_model_is_there_with_the_config_of_its_revision(
     assert 0 == main(arguments(store))
 
     models = store.parent / "models"
-    assert NETWORK == (models / "shoes/1/model.onnx").read_bytes()
+    assert artifact()[NETWORK] == (models / "shoes/1/model.onnx").read_bytes()
     assert "max_batch_size: 3\n" == (models / "shoes/config.pbtxt").read_text()
     assert ["shoes"] == [entry.name for entry in models.iterdir()]
     assert f"loaded artifact {KEY}" == message(store)
@@ -68,6 +62,43 @@ def test_without_a_config_of_the_revision_the_artifacts_own_is_used(store: Path)
     assert "max_batch_size: 8\n" == config.read_text()
 
 
+def with_report(store: Path, content: bytes, kept: bytes) -> str:
+    """Publish an artifact whose manifest is for `content`, where the disk kept something else."""
+    key = "r" * 64
+    FolderStore(store).publish(key, artifact(more={"report.json": content}, key=key))
+    (store / "artifacts" / key / "report.json").write_bytes(kept)
+    return key
+
+
+def test_the_report_is_printed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = with_report(store, b"{}", kept=b"{}")
+
+    assert 0 == main(arguments(store, key))
+
+    assert b"{}" == report_in(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        pytest.param(b"{}", b"[]", id="a report that is damaged"),
+        pytest.param(
+            b"x" * (MOST_BYTES + 1), b"x" * (MOST_BYTES + 1), id="one too large for a log"
+        ),
+    ],
+)
+def test_an_artifact_serves_without_a_report_to_print(
+    store: Path, capsys: pytest.CaptureFixture[str], content: bytes, kept: bytes
+) -> None:
+    key = with_report(store, content, kept)
+
+    assert 0 == main(arguments(store, key))
+
+    assert "" == capsys.readouterr().out
+    network = store.parent / "models/shoes/1/model.onnx"
+    assert artifact()[NETWORK] == network.read_bytes()
+
+
 def test_a_second_run_replaces_the_first_ones_model(store: Path) -> None:
     main(arguments(store))
     models = store.parent / "models"
@@ -77,7 +108,7 @@ def test_a_second_run_replaces_the_first_ones_model(store: Path) -> None:
 
     assert 0 == main(arguments(store))
 
-    assert NETWORK == (models / "shoes/1/model.onnx").read_bytes()
+    assert artifact()[NETWORK] == (models / "shoes/1/model.onnx").read_bytes()
     assert ["shoes"] == [entry.name for entry in models.iterdir()]
 
 
@@ -101,17 +132,73 @@ def test_a_damaged_file_never_loads_and_is_named(store: Path, path: str, cut: bo
     assert_nothing_loaded(store)
 
 
-class FullDisk(Disk):
-    def write(self, path: Path, chunks: Iterator[bytes]) -> None:
-        super().write(path, iter((next(chunks)[:10],)))
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_all_below_model_is_loaded_and_nothing_else(tmp_path: Path) -> None:
+    more = {MEMBER: b"import numpy", "model/labels.txt": b"shoe", "report.html": b"<html>"}
+    files = artifact(more=more)
+    store = tmp_path / "store"
+    FolderStore(store).publish(KEY, files)
+
+    assert 0 == main(arguments(store))
+
+    loaded = {path for path in files if path.startswith("model/")}
+    assert {path: files[path] for path in loaded} == loaded_files(store)
 
 
-def test_a_full_disk_has_its_exit_code_and_leaves_nothing(store: Path) -> None:
-    assert 22 == main(arguments(store), FullDisk())
+def loaded_files(store: Path) -> dict[str, bytes]:
+    """What Triton would read of the model, by its path in the artifact."""
+    model = store.parent / "models/shoes"
+    return {
+        f"model/{path.relative_to(model)}": path.read_bytes()
+        for path in model.rglob("*")
+        if path.is_file()
+    }
 
-    assert "no space" in message(store)
-    assert_nothing_loaded(store)
+
+OF_TRITON = {path: data for path, data in artifact().items() if path.startswith("model/")}
+
+
+@pytest.mark.parametrize("path", [*sorted(artifact()), "manifest.json.sha256"])
+def test_wherever_a_byte_is_flipped_or_cut_nothing_but_what_was_published_loads(
+    store: Path, path: str
+) -> None:
+    small = artifact(b"network")
+    FolderStore(store / "small").publish(KEY, small)
+    file = store / "small/artifacts" / KEY / path
+    whole = file.read_bytes()
+    codes = set()
+    for place in range(len(whole)):
+        flipped = whole[:place] + bytes([whole[place] ^ 0x20]) + whole[place + 1 :]
+        for damage in (flipped, whole[:place]):
+            file.write_bytes(damage)
+            codes.add(main(arguments(store / "small")))
+            found = loaded_files(store / "small")
+            assert found in ({}, {name: small[name] for name in OF_TRITON})
+    assert {0 if path == "report.json" else 21} == codes, "a report is nothing that serves"
+
+
+def test_a_full_disk_at_any_step_has_its_exit_code_and_leaves_nothing(store: Path) -> None:
+    for step in range(steps_of(lambda disk: main(arguments(store), disk), removals=False) - 1):
+        shutil.rmtree(store.parent / "models")
+
+        assert 22 == main(arguments(store), FaultyDisk(step, full, removals=False))
+
+        assert "no space" in message(store)
+        assert_nothing_loaded(store)
+
+
+def test_a_kill_at_any_step_loads_all_or_nothing_and_the_next_run_completes(store: Path) -> None:
+    def run(disk: Disk) -> int:
+        return main(arguments(store), disk)
+
+    first, again = steps_of(run), steps_of(run)
+    assert again > first, "a second run removes the first one's model"
+    for step in range(again):
+        killed_at(step, run)
+
+        assert loaded_files(store) in ({}, OF_TRITON)
+        assert 0 == run(Disk())
+        assert OF_TRITON == loaded_files(store)
+        assert ["shoes"] == [entry.name for entry in (store.parent / "models").iterdir()]
 
 
 def test_a_message_that_cannot_be_written_does_not_change_the_exit_code(

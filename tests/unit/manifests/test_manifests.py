@@ -5,6 +5,8 @@ After a change that is meant, write the golden files anew:
 """
 
 import os
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,12 @@ from hypothesis import strategies as st
 
 from dlagent.api import names
 from dlagent.api.types import DLAgentSpec, Serving
+from dlagent.build.sources.guard import is_public
 from dlagent.domain.artifact.request import Target, build_request
-from dlagent.manifests import build, deployment, network, store, trial_server
+from dlagent.domain.sweep.unused import SweepReport
+from dlagent.manifests import build, deployment, network, store, sweep, trial_server
 from dlagent.manifests.common import Object, Owner
+from dlagent.runtime.settings import ArtifactSettings, Egress
 from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -44,13 +49,32 @@ FULL = Serving.model_validate(
 )
 
 
-def serving_deployment(serving: Serving, **drain: int) -> Object:
+CLAIM = SETTINGS.artifacts
+OBJECT_STORE = ArtifactSettings.model_validate(
+    {
+        "url": "s3://bucket/prefix/",
+        "secretName": "store-keys",
+        "egress": [{"cidr": "10.1.2.0/24", "port": 9000}],
+    }
+)
+
+
+def serving_deployment(
+    serving: Serving, artifacts: ArtifactSettings = CLAIM, **drain: int
+) -> Object:
     settings = SETTINGS.drain.model_copy(update=drain)
     profile = SETTINGS.runtimes["triton"]
-    return deployment.deployment(OWNER, REVISION, serving, profile, SETTINGS.builder, settings)
+    return deployment.deployment(
+        OWNER, REVISION, serving, profile, SETTINGS.builder, settings, artifacts
+    )
 
 
-def build_job(uri: str = "pvc://models/shoes.onnx", **fields: Any) -> Object:
+def build_job(
+    uri: str = "pvc://models/shoes.onnx",
+    secret: str | None = None,
+    artifacts: ArtifactSettings = CLAIM,
+    **fields: Any,
+) -> Object:
     spec = DLAgentSpec.model_validate(
         {
             "model": {"source": {"uri": uri}},
@@ -61,14 +85,36 @@ def build_job(uri: str = "pvc://models/shoes.onnx", **fields: Any) -> Object:
     target = Target(triton_version="24.10", accelerator="cpu")
     request = build_request(spec, None, target, 1000)
     profile = SETTINGS.runtimes["triton"]
-    return build.job(OWNER, "b" * 16, request, spec, "o" * 16, SETTINGS.builder, profile)
+    return build.job(
+        OWNER, "b" * 16, request, spec, "o" * 16, SETTINGS.builder, profile, artifacts, secret
+    )
 
 
+EGRESS = [
+    Egress.model_validate({"cidr": "10.1.2.0/24", "port": 9000}),
+    Egress.model_validate({"cidr": "169.254.20.10/32", "port": 53, "protocol": "UDP"}),
+]
+
+
+def sweep_job(artifacts: ArtifactSettings) -> Object:
+    return sweep.job("vision", ["a" * 16, "b" * 16], 168.0, SETTINGS.builder, artifacts)
+
+
+SWEPT_AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALL: list[tuple[str, Object]] = [
     ("deployment", serving_deployment(Serving())),
     ("deployment-full", serving_deployment(FULL)),
+    ("deployment-object-store", serving_deployment(Serving(), OBJECT_STORE)),
     ("job", build_job()),
+    ("job-network", build_job("s3://models/shoes.onnx", secret="model-store")),
+    ("job-object-store", build_job(artifacts=OBJECT_STORE)),
     ("build-network-policy", build.network_policy("vision")),
+    ("build-egress-policy", build.egress_policy("vision", EGRESS)),
+    ("store-network-policy", store.network_policy("vision", CLAIM)),
+    ("store-network-policy-object-store", store.network_policy("vision", OBJECT_STORE)),
+    ("sweep-job", sweep_job(CLAIM)),
+    ("sweep-job-object-store", sweep_job(OBJECT_STORE)),
+    ("sweep-outcome", sweep.outcome("vision", SWEPT_AT, SweepReport(removed_count=1), None)),
     ("claim", store.claim("vision", SETTINGS.artifacts)),
     ("record", store.record("vision", "a" * 64, summary("a" * 64, "b" * 64))),
     ("service", network.service(OWNER, REVISION.id)),
@@ -94,7 +140,8 @@ def test_pods_keep_to_pod_security_restricted(_name: str, pod: Object) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert {"type": "RuntimeDefault"} == spec["securityContext"]["seccompProfile"]
     assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-    assert all({"emptyDir", "persistentVolumeClaim"} & volume.keys() for volume in spec["volumes"])
+    allowed = {"emptyDir", "persistentVolumeClaim", "secret"}
+    assert all(allowed & volume.keys() for volume in spec["volumes"])
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         security = container["securityContext"]
         assert security["allowPrivilegeEscalation"] is False
@@ -115,7 +162,51 @@ def test_every_object_is_labelled_as_ours() -> None:
 
 def test_the_store_outlives_agents_and_all_else_goes_with_them() -> None:
     without_owner = {name for name, obj in ALL if "ownerReferences" not in obj["metadata"]}
-    assert {"claim", "record", "build-network-policy"} == without_owner
+    policies = {name for name in without_owner if name.endswith(("policy", "policy-object-store"))}
+    sweeps = {"sweep-job", "sweep-job-object-store", "sweep-outcome"}
+    assert {"claim", "record"} == without_owner - policies - sweeps
+    assert "network-policy" not in policies
+
+
+def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
+    pods = {
+        name: [container["name"] for container in containers(obj) if "envFrom" in container]
+        for name, obj in ALL
+        if "template" in obj.get("spec", {})
+    }
+    expected = {
+        "deployment-object-store": ["load"],
+        "job-object-store": ["build"],
+        "sweep-job-object-store": ["store"],
+    }
+    assert expected == {name: holders for name, holders in pods.items() if holders}
+
+
+def containers(obj: Object) -> list[Any]:
+    spec = obj["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def test_a_namespace_has_a_part_of_the_object_store_to_itself() -> None:
+    here, there = (store.access(name, OBJECT_STORE, read_only=True) for name in ("a", "b"))
+
+    assert ("s3://bucket/prefix/a", "s3://bucket/prefix/b") == (here.location, there.location)
+
+
+def test_an_object_store_without_a_secret_needs_none() -> None:
+    anonymous = ArtifactSettings(url="s3://bucket")
+
+    assert store.Access("s3://bucket/a") == store.access("a", anonymous, read_only=False)
+
+
+def test_only_with_an_object_store_may_serving_pods_reach_anything() -> None:
+    of_claim, of_objects = (store.network_policy("a", kind) for kind in (CLAIM, OBJECT_STORE))
+
+    assert [] == of_claim["spec"]["egress"]
+    chosen = [p["spec"]["podSelector"]["matchExpressions"] for p in (of_claim, of_objects)]
+    assert [["store"], ["build", "serving", "store"]] == [item[0]["values"] for item in chosen]
+    ports = [port["port"] for rule in of_objects["spec"]["egress"] for port in rule["ports"]]
+    assert [53, 53, 443, 9000] == ports
 
 
 def test_serving_selectors_never_match_build_pods() -> None:
@@ -196,6 +287,68 @@ def test_the_claim_of_a_source_is_mounted_read_only(uri: str, claim: str | None)
     else:
         expected = {"claimName": claim, "readOnly": True}
         assert expected == volumes["source"]["persistentVolumeClaim"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "reaches"),
+    [
+        pytest.param("pvc://models/a.onnx", False, id="a volume needs no network"),
+        pytest.param("s3://bucket/a.onnx", True, id="a bucket needs one"),
+        pytest.param("https://host/a.onnx", True, id="a web server needs one"),
+    ],
+)
+def test_only_builds_with_a_source_on_the_network_are_let_out(uri: str, reaches: bool) -> None:
+    labels = build_job(uri)["spec"]["template"]["metadata"]["labels"]
+
+    def selects(policy: Object) -> bool:
+        wanted = policy["spec"]["podSelector"]["matchLabels"]
+        return bool(labels.items() >= wanted.items())
+
+    assert selects(build.network_policy("vision"))
+    assert reaches is selects(build.egress_policy("vision", []))
+
+
+def let_out_to(address: Any) -> bool:
+    public = build.egress_policy("vision", [])["spec"]["egress"][1]
+    return any(
+        address in ip_network(peer["ipBlock"]["cidr"])
+        and not any(address in ip_network(hole) for hole in peer["ipBlock"].get("except", []))
+        for peer in public["to"]
+    )
+
+
+@given(st.ip_addresses(v=4))
+def test_a_build_is_let_out_to_public_addresses_only(address: Any) -> None:
+    if let_out_to(address):
+        assert is_public(str(address))
+
+
+@pytest.mark.parametrize(
+    ("address", "let_out"),
+    [
+        pytest.param("93.184.215.14", True, id="the public internet"),
+        pytest.param("2606:2800:21f:cb07::1", True, id="the public internet by IPv6"),
+        pytest.param("10.96.0.1", False, id="a Service"),
+        pytest.param("169.254.169.254", False, id="the metadata of a cloud"),
+        pytest.param("fd00:ec2::254", False, id="the metadata of a cloud by IPv6"),
+        pytest.param("::ffff:10.0.0.1", False, id="a private address in IPv6"),
+    ],
+)
+def test_an_address_is_let_out_to_or_not(address: str, let_out: bool) -> None:
+    assert let_out is let_out_to(ip_address(address))
+
+
+def test_the_secret_is_variables_and_files_of_the_build() -> None:
+    spec = build_job("s3://models/a.onnx", secret="store")["spec"]["template"]["spec"]
+    assert [{"secretRef": {"name": "store"}}] == spec["containers"][0]["envFrom"]
+    secrets = [volume["secret"] for volume in spec["volumes"] if "secret" in volume]
+    assert [{"secretName": "store", "optional": True}] == secrets
+
+
+def test_a_build_without_credentials_gets_none() -> None:
+    spec = build_job("s3://models/a.onnx")["spec"]["template"]["spec"]
+    assert "envFrom" not in spec["containers"][0]
+    assert not any("secret" in volume for volume in spec["volumes"])
 
 
 def test_a_build_that_cannot_succeed_is_not_tried_again() -> None:

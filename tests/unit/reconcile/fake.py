@@ -20,6 +20,7 @@ from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
 from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
 from dlagent.domain.scaling.values import NoData
 from dlagent.domain.status.errors import ClusterError
+from dlagent.domain.sweep.unused import SweepReport
 from dlagent.reconcile.agent import AgentReconciler
 from dlagent.reconcile.ports import Key, MetricsSource, Object
 from dlagent.reconcile.routing import keys_for
@@ -103,6 +104,8 @@ class FakeCluster:
         self.stored: set[str] = set()  # keys of good artifacts
         self.oom_builds = False
         self.hold_builds = False
+        self.hold_sweeps = False
+        self.used_at: dict[str, datetime] = {}  # when a build published or found an artifact
         self.broken: Callable[[Object], bool] = lambda _deployment: False
         self.lying: Callable[[Object], bool] = lambda _deployment: False
         self.events: list[tuple[str, str]] = []
@@ -253,8 +256,11 @@ class FakeCluster:
         """Controllers and nodes act once, and a second passes."""
         self._collect_garbage()
         if not self.hold_builds:
-            for job in self.of_kind("Job"):
+            for job in self._jobs("build"):
                 self._run_build(job)
+        if not self.hold_sweeps:
+            for job in self._jobs("store"):
+                self._run_sweep(job)
         for deployment in self.of_kind("Deployment"):
             self._run_deployment(deployment)
         self.time += timedelta(seconds=1)
@@ -274,12 +280,35 @@ class FakeCluster:
         container = job["spec"]["template"]["spec"]["containers"][0]
         env = {item["name"]: item.get("value") for item in container["env"]}
         told = self._build(BuildRequest.model_validate_json(env["DLAGENT_BUILD_REQUEST"] or ""))
-        ended: Object = {
-            "exitCode": 137 if self.oom_builds else told.exit_code(),
-            "reason": "OOMKilled" if self.oom_builds else "Completed",
-            "message": "" if self.oom_builds else told.to_message(),
-            "finishedAt": _stamp(self.time),
-        }
+        self._end_job(
+            job,
+            {
+                "exitCode": 137 if self.oom_builds else told.exit_code(),
+                "reason": "OOMKilled" if self.oom_builds else "Completed",
+                "message": "" if self.oom_builds else told.to_message(),
+                "finishedAt": _stamp(self.time),
+            },
+        )
+
+    def _run_sweep(self, job: Object) -> None:
+        if job.get("status"):
+            return
+        arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        keep = tuple(text.removeprefix("--keep=") for text in arguments if "--keep=" in text)
+        grace = timedelta(hours=float(arguments[arguments.index("--grace-hours") + 1]))
+        old = {key for key in self.stored if self.time - self.used_at[key] > grace}
+        removed = {key for key in old if not key.startswith(keep)}
+        self.stored -= removed
+        report = SweepReport(removed_count=len(removed), kept_count=len(self.stored))
+        message = report.model_dump_json(by_alias=True)
+        self._end_job(job, {"exitCode": 0, "reason": "Completed", "message": message})
+
+    def _jobs(self, component: str) -> Objects:
+        its = names.COMPONENT_LABEL
+        return [job for job in self.of_kind("Job") if job["metadata"]["labels"][its] == component]
+
+    def _end_job(self, job: Object, ended: Object) -> None:
+        """Its pod ended, and so did the Job."""
         good = ended["exitCode"] == 0
         pod_metadata = _child(job, f"{job['metadata']['name']}-{next(self._ids)}")
         self.put(
@@ -311,6 +340,7 @@ class FakeCluster:
         key = artifact_key(request, digest)
         outcome = Outcome.CACHED if key in self.stored else Outcome.PUBLISHED
         self.stored.add(key)
+        self.used_at[key] = self.time
         return summary(key, digest, outcome)
 
     def _run_deployment(self, deployment: Object) -> None:

@@ -36,9 +36,40 @@ def test_the_smallest_settings_have_safe_defaults() -> None:
             id="a misspelt key of a section",
         ),
         pytest.param(
+            SMALLEST + "artifacts: {url: 'ftp://host/path'}",
+            "artifacts.url: String should match pattern",
+            id="a store that no adapter reads",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {secretName: keys}",
+            "artifacts: Value error, secretName and egress are of an object store: give its url",
+            id="credentials for a claim",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {url: 's3://b', egress: [{cidr: 10.0.0.1/8, port: 9000}]}",
+            "artifacts.egress.0.cidr: value is not a valid",
+            id="an address where a network is asked for",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {sweep: {graceHours: 0}}",
+            "artifacts.sweep.graceHours: Input should be greater than 0",
+            id="a sweep that spares nothing",
+        ),
+        pytest.param(
             SMALLEST.replace('{image: "builder:1"}', "{image: ''}"),
             "builder.image: String should have at least 1 character",
             id="an empty image",
+        ),
+        pytest.param(
+            SMALLEST.replace('"builder:1"', '"builder:1", allowedSchemes: [pvc, ftp]'),
+            "builder.allowedSchemes.1: Input should be 'pvc', 'https', 's3',",
+            id="a scheme that nobody reads",
+        ),
+        pytest.param(
+            SMALLEST.replace('"builder:1"', '"builder:1", egress: [{cidr: 10.1.2.3/8, port: 0}]'),
+            "builder.egress.0.cidr: value is not a valid IPv4 or IPv6 network\n"
+            "builder.egress.0.port: Input should be greater than or equal to 1",
+            id="addresses that are no network, and no port",
         ),
         pytest.param(
             SMALLEST.replace('{tritonVersion: "24.10"}', "{}"),

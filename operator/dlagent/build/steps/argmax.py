@@ -3,7 +3,7 @@
 import numpy as np
 
 from dlagent.api.types import ArgMax, DataType, Tensor
-from dlagent.build.steps.base import Array, GraphWriter, mismatch
+from dlagent.build.steps.base import Array, GraphWriter, Indices, require_numbers
 
 
 class ArgMaxStep:
@@ -13,9 +13,9 @@ class ArgMaxStep:
         del spec
 
     def outputs(self, given: Tensor) -> list[Tensor]:
-        if not given.shape or given.data_type == DataType.BOOL:
-            raise mismatch(self.name, given, "it needs numbers with at least one axis")
-        return [Tensor(name="index", data_type=DataType.INT64, shape=[*given.shape[:-1], 1])]
+        require_numbers(self.name, given)
+        *front, size = given.shape
+        return [Indices(name="index", data_type=DataType.INT64, shape=[*front, 1], size=size)]
 
     def write(self, graph: GraphWriter, value: str, given: Tensor) -> list[str]:
         axis = len(given.shape) - (0 if graph.batched else 1)
@@ -24,3 +24,6 @@ class ArgMaxStep:
     def reference(self, value: Array, batched: bool) -> list[Array]:
         del batched
         return [np.argmax(value, axis=-1, keepdims=True).astype(np.int64)]
+
+    def compared(self, scores: Array, answer: Array) -> tuple[Array, Array]:
+        return np.take_along_axis(scores, answer, axis=-1), scores.max(axis=-1, keepdims=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dlagent.api.types import Softmax, Tensor
-from dlagent.build.steps.base import Array, GraphWriter, is_float, mismatch
+from dlagent.build.steps.base import Array, GraphWriter, require_floats
 
 
 class SoftmaxStep:
@@ -13,8 +13,7 @@ class SoftmaxStep:
         del spec
 
     def outputs(self, given: Tensor) -> list[Tensor]:
-        if not is_float(given.data_type) or not given.shape:
-            raise mismatch(self.name, given, "it needs floats with at least one axis")
+        require_floats(self.name, given)
         return [given.model_copy(update={"name": "probabilities"})]
 
     def write(self, graph: GraphWriter, value: str, given: Tensor) -> list[str]:

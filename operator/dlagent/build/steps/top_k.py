@@ -3,7 +3,7 @@
 import numpy as np
 
 from dlagent.api.types import DataType, Tensor, TopK
-from dlagent.build.steps.base import Array, GraphWriter, mismatch
+from dlagent.build.steps.base import Array, GraphWriter, Indices, mismatch, require_numbers
 
 
 class TopKStep:
@@ -13,14 +13,14 @@ class TopKStep:
         self._k = spec.k
 
     def outputs(self, given: Tensor) -> list[Tensor]:
-        if not given.shape or given.data_type == DataType.BOOL:
-            raise mismatch(self.name, given, "it needs numbers with at least one axis")
-        if given.shape[-1] != -1 and not 1 <= self._k <= given.shape[-1]:
-            raise mismatch(self.name, given, f"k must be between 1 and {given.shape[-1]}")
-        shape = [*given.shape[:-1], self._k]
+        require_numbers(self.name, given)
+        *front, size = given.shape
+        if size != -1 and not 1 <= self._k <= size:
+            raise mismatch(self.name, given, f"k must be between 1 and {size}")
+        shape = [*front, self._k]
         return [
             Tensor(name="values", data_type=given.data_type, shape=shape),
-            Tensor(name="indices", data_type=DataType.INT64, shape=shape),
+            Indices(name="indices", data_type=DataType.INT64, shape=shape, size=size),
         ]
 
     def write(self, graph: GraphWriter, value: str, given: Tensor) -> list[str]:
@@ -34,3 +34,6 @@ class TopKStep:
         descending = np.argsort(-value.astype(np.float64), axis=-1, kind="stable")
         indices = descending[..., : self._k].astype(np.int64)
         return [np.take_along_axis(value, indices, axis=-1), indices]
+
+    def compared(self, scores: Array, answer: Array) -> tuple[Array, Array]:
+        return np.take_along_axis(scores, answer, axis=-1), self.reference(scores, False)[0]

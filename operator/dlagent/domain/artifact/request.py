@@ -6,19 +6,57 @@ digest is known. Equal keys mean equal artifacts: whatever decides an artifact's
 key, and nothing else is.
 """
 
-import decimal
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
-from dlagent.api.types import ActStep, ApiModel, DLAgentSpec, ModelFormat, PerceiveStep, Tensor
+from dlagent.api.types import (
+    ActStep,
+    ApiModel,
+    DLAgentSpec,
+    ModelFormat,
+    PerceiveStep,
+    Tensor,
+)
+from dlagent.domain.artifact.decimals import canonical_decimal
+from dlagent.domain.artifact.optimise import (
+    Optimise,
+    PinnedFile,
+    optimise_inputs,
+    optimise_of,
+    search_seconds,
+)
 
 # Raised only when the same inputs would give an artifact of another kind.
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
-_FORMAT_OF_SUFFIX = {".onnx": ModelFormat.ONNX, ".pt2": ModelFormat.EXPORTED_PROGRAM}
+DATASET_FIELD = "spec.build.dataset"
+STUDENT_FIELD = "spec.build.distill.student"
+# The fields of steps that hold decimals, which may be written in several ways.
+_DECIMAL_FIELDS = {
+    "scale": ("multiply",),
+    "normalize": ("mean", "std"),
+    "threshold": ("value",),
+}
+
+_FORMAT_OF_SUFFIX = {
+    ".onnx": ModelFormat.ONNX,
+    ".pt2": ModelFormat.EXPORTED_PROGRAM,
+    ".safetensors": ModelFormat.SAFE_TENSORS,
+}
+
+
+class Factory(ApiModel):
+    """What makes the network that weights belong to: module:callable in an image.
+
+    What the callable does is known by the image's name alone: another image is another network.
+    """
+
+    callable: str
+    image: str | None = None
 
 
 class Simulated(ApiModel):
@@ -58,29 +96,49 @@ class BuildRequest(ApiModel):
     source_uri: str
     source_sha256: str | None = None
     format: ModelFormat | None = None
+    factory: Factory | None = None
     inputs: list[Tensor] | None = None
     outputs: list[Tensor] | None = None
     perceive: list[PerceiveStep] = Field(default_factory=list)
     act: list[ActStep] = Field(default_factory=list)
     target: Target
     max_source_bytes: int
+    optimise: Optimise | None = None
+    search_seconds: float = 1800.0
+    allowed_hosts: list[str] = Field(default_factory=list)
+    download_cache_bytes: int = 0
 
 
 def build_request(
-    spec: DLAgentSpec, source_sha256: str | None, target: Target, max_source_bytes: int
+    spec: DLAgentSpec,
+    source_sha256: str | None,
+    target: Target,
+    max_source_bytes: int,
+    allowed_hosts: Sequence[str] = (),
+    download_cache_bytes: int = 0,
+    image: str | None = None,
 ) -> BuildRequest:
-    """The request for a spec; `source_sha256` is the digest to insist on, if one is known."""
+    """The request for a spec; `source_sha256` is the digest to insist on, if one is known.
+
+    `allowed_hosts` are patterns of hosts whose addresses may be private; `download_cache_bytes`
+    is how much of the store may hold downloads, 0 for none; `image` is that of the build.
+    """
     model = spec.model
     return BuildRequest(
         source_uri=model.source.uri,
         source_sha256=source_sha256,
         format=model.format,
+        factory=Factory(callable=model.factory, image=image) if model.factory else None,
         inputs=model.inputs,
         outputs=model.outputs,
         perceive=list(spec.perceive or []),
         act=list(spec.act or []),
         target=target,
         max_source_bytes=max_source_bytes,
+        optimise=optimise_of(spec.build),
+        search_seconds=search_seconds(spec.build),
+        allowed_hosts=list(allowed_hosts),
+        download_cache_bytes=download_cache_bytes,
     )
 
 
@@ -94,7 +152,7 @@ def effective_format(request: BuildRequest) -> ModelFormat | None:
 
 def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
     """What decides an artifact's content, as plain JSON; kept in the manifest to explain a key."""
-    return {
+    inputs: dict[str, Any] = {
         "recipeVersion": RECIPE_VERSION,
         "sourceSha256": source_sha256,
         "format": effective_format(request),
@@ -102,8 +160,12 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "outputs": _plain(request.outputs),
         "perceive": [_canonical_step(step) for step in request.perceive],
         "act": [_canonical_step(step) for step in request.act],
+        "optimise": optimise_inputs(request.optimise),
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
+    if request.factory is not None:
+        inputs["factory"] = request.factory.model_dump(mode="json", by_alias=True)
+    return inputs
 
 
 def artifact_key(request: BuildRequest, source_sha256: str) -> str:
@@ -114,12 +176,28 @@ def artifact_key(request: BuildRequest, source_sha256: str) -> str:
 def build_id(request: BuildRequest, retry: str | None) -> str:
     """The name of the build itself: 16 hexadecimal digits.
 
-    It differs from the key in that it is known before the source was read, so it covers the URI,
+    It differs from the key in that it is known before the source was read, so it covers the URIs,
     and the value of the retry annotation, by which a person asks for another try. The size limit
     is left out: raising it for all must not build everything again.
     """
     digest_or_uri = key_inputs(request, request.source_sha256 or "")
-    return _digest(digest_or_uri | {"uri": request.source_uri, "retry": retry})[:16]
+    return _digest(digest_or_uri | {"uris": read_uris(request), "retry": retry})[:16]
+
+
+def read_uris(request: BuildRequest) -> list[str]:
+    """All that a build reads: the source first, then what is beside it."""
+    return [request.source_uri, *(file.uri for file in pinned_files(request).values())]
+
+
+def pinned_files(request: BuildRequest) -> dict[str, PinnedFile]:
+    """The files beside the source that a build reads, by the field of the spec that names them."""
+    optimise = request.optimise
+    if optimise is None:
+        return {}
+    files = {DATASET_FIELD: optimise.dataset}
+    if optimise.student is not None:
+        files[STUDENT_FIELD] = optimise.student
+    return files
 
 
 def canonical_json(value: object) -> str:
@@ -127,28 +205,19 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def canonical_decimal(value: str | int) -> str:
-    """One text for one number: "0.5", "0.50" and ".5" are the same."""
-    number = decimal.Decimal(value)
-    if number.is_zero():
-        return "0"
-    # The default context would round to 28 digits and so make different numbers the same.
-    context = decimal.Context(
-        prec=len(str(value)) + 1, Emin=decimal.MIN_EMIN, Emax=decimal.MAX_EMAX
-    )
-    return str(number.normalize(context))
-
-
 def _canonical_step(step: PerceiveStep | ActStep) -> dict[str, Any]:
     plain: dict[str, Any] = step.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if "scale" in plain:
-        plain["scale"]["multiply"] = canonical_decimal(plain["scale"]["multiply"])
-    if "normalize" in plain:
-        numbers = plain["normalize"]
-        plain["normalize"] = {
-            name: [canonical_decimal(value) for value in numbers[name]] for name in ("mean", "std")
-        }
+    for name, fields in _DECIMAL_FIELDS.items():
+        if name in plain:
+            numbers = {field: _canonical_decimals(plain[name][field]) for field in fields}
+            plain[name] = plain[name] | numbers
     return plain
+
+
+def _canonical_decimals(value: str | int | list[str | int]) -> str | list[str]:
+    if isinstance(value, list):
+        return [canonical_decimal(item) for item in value]
+    return canonical_decimal(value)
 
 
 def _plain(tensors: list[Tensor] | None) -> list[Any] | None:

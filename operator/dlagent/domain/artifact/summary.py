@@ -5,10 +5,13 @@ until it fits; what the operator needs to serve the artifact (interface, tau, a 
 never cut into something false.
 """
 
+import json
+from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import Field, ValidationError
 
+from dlagent.api.status import CandidateStatus
 from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.manifest import Manifest
@@ -40,6 +43,8 @@ class FailureReason(StrEnum):
     PICKLE_REFUSED = "PickleRefused"
     SHAPE_MISMATCH = "ShapeMismatch"
     PARITY_FAILED = "ParityFailed"
+    INVALID_DATASET = "InvalidDataset"
+    GATE_FAILED = "GateFailed"
     INVALID_PATH = "InvalidPath"
     NO_SPACE = "NoSpace"
     INTERNAL = "Internal"
@@ -62,6 +67,11 @@ class Summary(ApiModel):
     interface: ModelInterface | None = None
     tau: list[TauPoint] = Field(default_factory=list)
     self_check: SelfCheck | None = None
+    metric: str | None = None
+    baseline: str | None = None
+    value: str | None = None
+    speedup: str | None = None
+    candidates: list[CandidateStatus] = Field(default_factory=list)
 
     def exit_code(self) -> int:
         """The build's exit code: the Job tries again only what may turn out better."""
@@ -72,12 +82,12 @@ class Summary(ApiModel):
     def to_message(self) -> str:
         """JSON of at most MESSAGE_BYTES bytes.
 
-        First sentences are cut, then golden values, then points of tau and golden outputs. An
-        artifact whose tensors alone do not fit is reported as failed: half an interface could not
-        be served.
+        First sentences are cut, then golden values, then candidates, then points of tau and
+        golden outputs. An artifact whose tensors alone do not fit is reported as failed: half an
+        interface could not be served.
         """
         for candidate in self._ever_shorter():
-            text = candidate.model_dump_json(by_alias=True, exclude_none=True)
+            text = candidate.model_dump_json(by_alias=True, exclude_defaults=True)
             if len(text.encode()) <= MESSAGE_BYTES:
                 return text
         # A digest and a bounded sentence: this always fits.
@@ -88,19 +98,26 @@ class Summary(ApiModel):
             source_sha256=self.source_sha256,
         ).model_dump_json(by_alias=True, exclude_none=True)
 
-    def _ever_shorter(self) -> "list[Summary]":
-        steps = [self._with_sentences_of(_SENTENCE_CHARACTERS), self._with_sentences_of(200)]
-        if self.self_check is None:
-            return steps
-        shortest = steps[-1]
-        for length in (16, 8, 2, 1):
-            check = _shorten(self.self_check, length)
-            steps.append(shortest.model_copy(update={"self_check": check}))
+    def _ever_shorter(self) -> "Iterator[Summary]":
+        yield self._with_sentences_of(_SENTENCE_CHARACTERS)
+        shorter = self._with_sentences_of(200)
+        yield shorter
+        shorter = shorter.model_copy(
+            update={"candidates": [_without_reason(each) for each in self.candidates]}
+        )
+        yield shorter
+        for length, candidates in ((16, None), (8, None), (8, 3), (8, 0), (2, 0), (1, 0)):
+            shorter = shorter.model_copy(
+                update={
+                    "self_check": self.self_check and _shorten(self.self_check, length),
+                    "candidates": shorter.candidates[:candidates],
+                }
+            )
+            yield shorter
         plain = plainest(self.tau)
         few = [*plain[:1], *plain[1:][-1:]]
-        check = _shorten(self.self_check, 1, outputs=1)
-        steps.append(shortest.model_copy(update={"tau": few, "self_check": check}))
-        return steps
+        check = self.self_check and _shorten(self.self_check, 1, outputs=1)
+        yield shorter.model_copy(update={"tau": few, "self_check": check})
 
     def _with_sentences_of(self, characters: int) -> "Summary":
         if len(_escaped(self.message)) <= characters:
@@ -142,6 +159,10 @@ def parse_summary(text: str) -> Summary | None:
         return None
 
 
+def _without_reason(candidate: CandidateStatus) -> CandidateStatus:
+    return candidate.model_copy(update={"reason": None})
+
+
 def _shorten(check: SelfCheck, length: int, outputs: int | None = None) -> SelfCheck:
     kept = [
         output.model_copy(update={"head": output.head[:length]})
@@ -152,4 +173,4 @@ def _shorten(check: SelfCheck, length: int, outputs: int | None = None) -> SelfC
 
 def _escaped(text: str) -> bytes:
     """As pydantic writes it: control characters and quotes take more than one byte."""
-    return Summary(outcome=Outcome.FAILED, message=text).model_dump_json().encode()
+    return json.dumps(text, ensure_ascii=False).encode()

@@ -12,7 +12,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.api.quantity import quantity
-from dlagent.api.types import Serving, Slo, Tensor
+from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.tuning.choice import Wanted, choose
@@ -164,9 +164,11 @@ def _warm_up(
 
 
 def _warm_up_batches(interface: ModelInterface, plan: ServingPlan) -> list[int]:
-    """None where an axis is free: which sizes such a model takes nobody has said."""
-    free = any(_FREE in tensor.shape for tensor in interface.inputs)
-    return [] if free or not plan.gathers else sorted({1, max(1, plan.max_batch_size)})
+    """None where an axis is free, or text is asked for: what such a model takes nobody has said."""
+    unknown = any(
+        _FREE in tensor.shape or tensor.data_type == DataType.BYTES for tensor in interface.inputs
+    )
+    return [] if unknown or not plan.gathers else sorted({1, max(1, plan.max_batch_size)})
 
 
 def warm_up_requests(interface: ModelInterface, plan: ServingPlan) -> int:
@@ -181,5 +183,7 @@ def _describe(message: "model_config_pb2.ModelInput", tensor: Tensor) -> None:
 
 
 def _data_type(tensor: Tensor) -> int:
-    value: int = model_config_pb2.DataType.Value(f"TYPE_{tensor.data_type}")
+    # The one type that config.pbtxt calls otherwise than requests do.
+    name = "STRING" if tensor.data_type == DataType.BYTES else tensor.data_type
+    value: int = model_config_pb2.DataType.Value(f"TYPE_{name}")
     return value

@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass
 
+from dlagent.api.status import CandidateStatus
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.artifact.summary import Outcome, Summary
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What the gate's examples say, of the source and of the artifact."""
+
+    metric: str
+    baseline: str
+    value: str
 
 
 @dataclass(frozen=True)
@@ -17,6 +27,9 @@ class Artifact:
     interface: ModelInterface
     tau: tuple[TauPoint, ...]
     self_check: SelfCheck
+    accuracy: Accuracy | None = None
+    speedup: str | None = None
+    candidates: tuple[CandidateStatus, ...] = ()
 
 
 def artifact_of(summary: Summary | None) -> Artifact | None:
@@ -40,4 +53,13 @@ def artifact_of(summary: Summary | None) -> Artifact | None:
         interface=summary.interface,
         tau=tuple(summary.tau),
         self_check=summary.self_check,
+        accuracy=_accuracy(summary),
+        speedup=summary.speedup,
+        candidates=tuple(summary.candidates),
     )
+
+
+def _accuracy(summary: Summary) -> Accuracy | None:
+    if summary.metric is None or summary.baseline is None or summary.value is None:
+        return None
+    return Accuracy(summary.metric, summary.baseline, summary.value)

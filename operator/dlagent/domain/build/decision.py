@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dlagent.api.conditions import ConditionType, Reason
-from dlagent.api.status import DLAgentStatus
+from dlagent.api.status import CandidateStatus, DLAgentStatus
 from dlagent.domain.artifact.request import artifact_key
 from dlagent.domain.artifact.summary import Outcome
 from dlagent.domain.build.artifact import Artifact, artifact_of
@@ -28,12 +28,14 @@ PROGRESS_SECONDS = 2.0  # how often a running build is asked how far it is
 class BuildDecision:
     """`artifact` is that of the current spec, None until it is there.
 
-    `stalled`: nothing will change until somebody changes something. `requeue_after` in seconds.
+    `candidates` are what a build tried of which nothing may serve. `stalled`: nothing will change
+    until somebody changes something. `requeue_after` in seconds.
     """
 
     reason: str
     message: str
     artifact: Artifact | None = None
+    candidates: tuple[CandidateStatus, ...] = ()
     stalled: bool = False
     actions: tuple[Action, ...] = ()
     deletions: tuple[Delete, ...] = ()
@@ -58,8 +60,10 @@ def decide_build(seen: Seen, now: datetime) -> BuildDecision:
     if job.options != seen.agent.build_options and seen.agent.uid in job.owners:
         return BuildDecision(
             Reason.BUILDING,
-            "The build starts anew, since spec.build changed.",
-            deletions=(_delete_job(job, "spec.build changed"),),
+            "The build starts anew: spec.build, the source's Secret or the settings changed.",
+            deletions=(
+                _delete_job(job, "spec.build, the source's Secret or the settings changed"),
+            ),
         )
     if job.failure is not None:
         return _failed(seen, job, now)
@@ -187,7 +191,9 @@ def _succeeded(seen: Seen, job: Job, now: datetime) -> BuildDecision:
 def _failed(seen: Seen, job: Job, now: datetime) -> BuildDecision:
     failure = build_failure(job, seen.agent)
     if failure.terminal:
-        return BuildDecision(failure.reason, failure.message + retry_hint(failure), stalled=True)
+        tried = tuple(job.result.candidates) if job.result is not None else ()
+        message = failure.message + retry_hint(failure)
+        return BuildDecision(failure.reason, message, candidates=tried, stalled=True)
     return _again(seen, job, now, failure.reason, failure.message)
 
 

@@ -33,6 +33,14 @@ _REMEDIES = {
         "The converted model does not compute what the source computes: export it to ONNX yourself,"
         " or report the model."
     ),
+    FailureReason.INVALID_DATASET: (
+        "Correct the file that spec.build.dataset.uri names; docs/explanation/gate.md says what it"
+        " holds."
+    ),
+    FailureReason.GATE_FAILED: (
+        "Allow more in spec.build.gate, give more examples where there are too few, or build with"
+        " other options of spec.build."
+    ),
     FailureReason.INVALID_PATH: "Correct the path in spec.model.source.uri.",
     FailureReason.NO_SPACE: (
         "Raise the size of the PersistentVolumeClaim dlagent-artifacts, or delete artifacts in it."

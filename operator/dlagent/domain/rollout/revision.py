@@ -7,7 +7,7 @@ renders from it: a new operator or other settings must not roll anything by them
 import hashlib
 import json
 
-from dlagent.domain.artifact.request import canonical_decimal
+from dlagent.domain.artifact.decimals import canonical_decimal
 from dlagent.domain.build.artifact import Artifact
 from dlagent.domain.rollout.seen import Agent
 

@@ -9,6 +9,7 @@ from dlagent.api import names
 from dlagent.api.conditions import ConditionType, Reason
 from dlagent.api.status import (
     ArtifactStatus,
+    CandidateStatus,
     DLAgentStatus,
     ServingStatus,
     SourceStatus,
@@ -57,6 +58,7 @@ def decide_status(
         conditions=carry_over(before.conditions, conditions, agent.generation, now),
         source=_source(seen, build),
         artifact=_artifact(seen, build),
+        candidates=_candidates(seen, build),
         serving=_serving(seen, rollout),
         slo=slo_status(seen, _promise(agent.spec.slo)),
         scaling=scaling_status(seen, now),
@@ -215,7 +217,18 @@ def _artifact(seen: Seen, build: BuildDecision) -> ArtifactStatus | None:
         precision=artifact.precision,
         accelerator=seen.agent.request.target.hardware(),
         size_bytes=artifact.size_bytes,
+        metric=artifact.accuracy.metric if artifact.accuracy else None,
+        baseline=artifact.accuracy.baseline if artifact.accuracy else None,
+        value=artifact.accuracy.value if artifact.accuracy else None,
+        speedup=artifact.speedup,
     )
+
+
+def _candidates(seen: Seen, build: BuildDecision) -> list[CandidateStatus]:
+    """Those of the newest build that has told of any."""
+    if build.artifact is not None:
+        return list(build.artifact.candidates)
+    return list(build.candidates) or seen.status.candidates
 
 
 def _serving(seen: Seen, rollout: RolloutDecision) -> ServingStatus | None:

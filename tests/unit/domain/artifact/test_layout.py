@@ -10,6 +10,7 @@ from dlagent.domain.artifact.layout import (
     ManifestError,
     artifact_path,
     file_table,
+    model_files,
     staging_path,
 )
 
@@ -21,6 +22,10 @@ FILES = {
 
 def manifest(**changes: Any) -> bytes:
     return json.dumps({"key": "k", "files": FILES, **changes}).encode()
+
+
+def named(path: str) -> bytes:
+    return manifest(files=FILES | {path: FILES["model/1/model.onnx"]})
 
 
 def test_a_good_table() -> None:
@@ -41,6 +46,19 @@ def test_a_good_table() -> None:
         pytest.param(manifest(key="other"), "another artifact", id="of another key"),
         pytest.param(manifest(files={}), "names no model", id="no model"),
         pytest.param(
+            manifest(files={"model/config.pbtxt": FILES["model/config.pbtxt"]}),
+            "names no model",
+            id="no network",
+        ),
+        pytest.param(named("a/../x"), "outside", id="up and down again"),
+        pytest.param(named("./x"), "outside", id="a second spelling"),
+        pytest.param(named("a//x"), "outside", id="an empty part"),
+        pytest.param(named("a/"), "outside", id="a folder"),
+        pytest.param(named(""), "outside", id="nothing"),
+        pytest.param(named("a\0b"), "outside", id="a zero byte"),
+        pytest.param(named("manifest.json"), "beside", id="the manifest itself"),
+        pytest.param(named("model/1"), "beside", id="a file where a folder must be"),
+        pytest.param(
             manifest(files=FILES | {"../x": FILES["model/1/model.onnx"]}), "outside", id="above"
         ),
         pytest.param(
@@ -51,6 +69,16 @@ def test_a_good_table() -> None:
 def test_what_cannot_be_believed_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(ManifestError, match=why):
         file_table(text, "k")
+
+
+def test_any_other_file_may_be_in_it_and_tritons_are_those_below_model() -> None:
+    more = {"report.html": {"sha256": "c", "sizeBytes": 3}}
+    members = {"model/members/perceive/1/model.py": {"sha256": "d", "sizeBytes": 4}}
+
+    table = file_table(manifest(files=FILES | more | members), "k")
+
+    assert FileEntry("c", 3) == table["report.html"]
+    assert {*FILES, *members} == model_files(table).keys()
 
 
 def test_paths() -> None:

@@ -50,5 +50,5 @@ def test_its_summary_says_what_it_says() -> None:
 
     read = parse_summary(made.to_message())
     assert made == read
-    assert 200 == made.size_bytes
+    assert 300 == made.size_bytes, "all that Triton reads"
     assert manifest().self_check == made.self_check

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlagent.api.crd import resource_schema
 from dlagent.api.types import DLAgentSpec
+from dlagent.domain.artifact.decimals import canonical_decimal
 from dlagent.domain.artifact.request import (
     BuildRequest,
     Simulated,
@@ -17,7 +19,6 @@ from dlagent.domain.artifact.request import (
     artifact_key,
     build_id,
     build_request,
-    canonical_decimal,
     canonical_json,
     effective_format,
 )
@@ -55,6 +56,10 @@ def request(**changes: Any) -> BuildRequest:
         pytest.param(
             {"perceive": [{"scale": {"multiply": "0.51"}}, BASE["perceive"][1]]},
             id="another number in a step",
+        ),
+        pytest.param(
+            {"perceive": [BASE["perceive"][0] | {"input": "image"}, BASE["perceive"][1]]},
+            id="an input that a step is for",
         ),
         pytest.param({"act": [{"softmax": {}}]}, id="one act step fewer"),
         pytest.param({"act": [{"softmax": {}}, {"topK": {"k": 4}}]}, id="another k"),
@@ -97,6 +102,35 @@ def test_the_key_changes_with(changes: dict[str, Any]) -> None:
 )
 def test_the_key_does_not_change_with(changes: dict[str, Any]) -> None:
     assert artifact_key(request(), DIGEST) == artifact_key(request(**changes), DIGEST)
+
+
+def decimal_steps() -> list[Any]:
+    """Of each decimal in a step, as the schema has it: field, step, name, whether in a list."""
+    spec = resource_schema()["properties"]["spec"]["properties"]
+    rows = []
+    for field in ("perceive", "act"):
+        for step, schema in spec[field]["items"]["properties"].items():
+            for name, described in schema.get("properties", {}).items():
+                element = described.get("items", described)
+                if element.get("x-kubernetes-int-or-string"):
+                    listed = element is not described
+                    rows.append(pytest.param(field, step, name, listed, id=f"{step}.{name}"))
+    return rows
+
+
+@pytest.mark.parametrize(("field", "step", "name", "listed"), decimal_steps())
+def test_equal_numbers_in_a_step_give_equal_keys(
+    field: str, step: str, name: str, listed: bool
+) -> None:
+    def key(number: str | int) -> str:
+        value = [number] if listed else number
+        # Both lists of normalize are needed; a step ignores a field that it does not have.
+        numbers = {"mean": ["1"], "std": ["1"], name: value}
+        return artifact_key(request(**{field: [{step: numbers}]}), DIGEST)
+
+    assert key("0.5") == key(".50") == key("5e-1")
+    assert key(2) == key("2.0")
+    assert key("0.5") != key("0.51")
 
 
 def test_the_key_of_an_artifact_that_is_there_stays_what_it_is() -> None:

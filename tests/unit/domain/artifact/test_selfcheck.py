@@ -23,15 +23,20 @@ CHECK = SelfCheck(
     inputs=[Tensor(name="x", data_type=DataType.FP32, shape=[1, 2])],
     outputs=[
         ExpectedOutput(name="y", data_type=DataType.FP32, shape=[1, 2], head=[1.0, float("inf")]),
-        ExpectedOutput(name="index", data_type=DataType.INT64, shape=[1, 1], head=[3]),
+        ExpectedOutput(name="index", data_type=DataType.INT64, shape=[1, 1], head=[3.0]),
+        ExpectedOutput(name="label", data_type=DataType.BYTES, shape=[1, 2], head=["é", "1"]),
     ],
     relative_tolerance=0.01,
     absolute_tolerance=0.001,
 )
-GOOD = {"y": np.array([[1.0, np.inf]], np.float32), "index": np.array([[3]])}
+GOOD = {
+    "y": np.array([[1.0, np.inf]], np.float32),
+    "index": np.array([[3]]),
+    "label": np.array([["é", "1"]], object),
+}
 
 
-@pytest.mark.parametrize("data_type", list(DataType))
+@pytest.mark.parametrize("data_type", [each for each in DataType if each != DataType.BYTES])
 def test_every_type_has_a_golden_input_within_its_range(data_type: DataType) -> None:
     made = golden_input("seed", Tensor(name="x", data_type=data_type, shape=[50, 20]))
 
@@ -46,6 +51,11 @@ def test_every_type_has_a_golden_input_within_its_range(data_type: DataType) -> 
         assert values.max() > 120
     else:
         assert [0, 1] == np.unique(values).tolist()
+
+
+def test_text_is_no_input() -> None:
+    with pytest.raises(ValueError, match="x cannot be of BYTES"):
+        golden_input("seed", Tensor(name="x", data_type=DataType.BYTES, shape=[2]))
 
 
 def test_golden_inputs_never_change() -> None:
@@ -95,6 +105,19 @@ def test_the_golden_output_passes() -> None:
             id="integers are exact",
         ),
         pytest.param(
+            {"label": np.array([["é".encode(), b"1"]], object)}, None, id="text as clients get it"
+        ),
+        pytest.param(
+            {"label": np.array([["é", "1.0"]], object)},
+            "output label: value 1 is '1.0' instead of '1'",
+            id="text is exact",
+        ),
+        pytest.param(
+            {"label": np.array([[b"\xff", b"1"]], object)},
+            "output label: value 0 is '\ufffd' instead of 'é'",
+            id="bytes that are no text",
+        ),
+        pytest.param(
             {"y": np.array([1.0, np.inf])},
             "output y: shape [2] instead of [1, 2]",
             id="another shape",
@@ -111,6 +134,13 @@ def test_a_missing_output_is_said() -> None:
     assert "output index is missing" == compare(CHECK, {"y": GOOD["y"]})
 
 
+def test_text_survives_the_way_through_json() -> None:
+    assert CHECK.outputs[2] == ExpectedOutput.model_validate_json(
+        CHECK.outputs[2].model_dump_json()
+    )
+
+
 def test_the_head_is_short_and_reads_as_single_precision() -> None:
     assert 32 == len(head_of(np.zeros(100)))
     assert [0.100000001] == head_of(np.array([0.1], np.float32))
+    assert ["a", "b"] == head_of(np.array([["a"], [b"b"]], object))

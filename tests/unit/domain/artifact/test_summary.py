@@ -99,6 +99,24 @@ def test_of_the_table_the_ends_of_one_instance_are_kept_longest() -> None:
     assert [(1, 1), (1, 32)] == [(point.instances, point.batch) for point in read.tau]
 
 
+def test_of_long_labels_fewer_are_kept_and_none_is_cut() -> None:
+    made = summary()
+    assert made.self_check is not None
+    label = "鞋" * 128  # the longest that the resource takes, in three bytes a letter
+    labels = ExpectedOutput(
+        name="labels", data_type=DataType.BYTES, shape=[1, 32], head=[label] * 32
+    )
+    check = made.self_check.model_copy(update={"outputs": [*made.self_check.outputs, labels]})
+
+    text = made.model_copy(update={"self_check": check}).to_message()
+
+    read = parse_summary(text)
+    assert len(text.encode()) < 4096
+    assert read is not None
+    assert read.self_check is not None
+    assert {label} == set(read.self_check.outputs[1].head)
+
+
 def test_a_model_whose_tensors_cannot_be_told_is_a_failure() -> None:
     read = parse_summary(summary(tensors=200).to_message())
 

@@ -136,6 +136,16 @@ def test_the_config_of_a_batched_model() -> None:
     assert "1" == config.parameters["intra_op_thread_count"].string_value
 
 
+def test_text_is_a_string_in_the_config() -> None:
+    label = Tensor(name="label", data_type=DataType.BYTES, shape=[1])
+    interface = INTERFACE.model_copy(update={"outputs": [label]})
+
+    text = render_config(interface, ServingPlan(8, 0, 1), ENGINE)
+
+    assert "data_type: TYPE_STRING" in text
+    assert (13, [1]) == (parsed(text).output[0].data_type, list(parsed(text).output[0].dims))
+
+
 @pytest.mark.parametrize(
     ("plan", "batching", "expected_kind"),
     [

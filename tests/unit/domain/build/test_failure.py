@@ -17,6 +17,8 @@ TERMINAL = {
     FailureReason.PICKLE_REFUSED: "torch.export.save",
     FailureReason.SHAPE_MISMATCH: "spec.model.inputs",
     FailureReason.PARITY_FAILED: "export it to ONNX yourself",
+    FailureReason.INVALID_DATASET: "spec.build.dataset.uri",
+    FailureReason.GATE_FAILED: "spec.build.gate",
     FailureReason.INVALID_PATH: "spec.model.source.uri",
 }
 TRANSIENT = {

@@ -1,0 +1,1 @@
+"""The networks that the build's benchmarks optimise, with their data sets."""

@@ -1,0 +1,165 @@
+"""Who judges networks: on the data set, or, without one, by whether they answer as the source does.
+
+Used by dlagent.build.search; what counts as a loss, and how surely it is known, is decided in
+dlagent.domain.gate.
+"""
+
+import math
+from collections.abc import Mapping
+
+from onnx import ModelProto
+
+from dlagent.build.failure import BuildError
+from dlagent.build.network import Network
+from dlagent.build.optimisations.base import OptimisationError
+from dlagent.build.parity import Run, check_same
+from dlagent.build.runtime import Array, Session
+from dlagent.build.search import GateOpinion, Score
+from dlagent.build.workshop import Examples, answers
+from dlagent.domain.artifact.report import ClassReport, GateResult
+from dlagent.domain.data.split import Part
+from dlagent.domain.gate.decision import LEVEL, Finalist, decide_gate
+from dlagent.domain.gate.evidence import Evidence, LargestError, NotFinite, compare
+from dlagent.domain.gate.limit import Limit
+from dlagent.domain.gate.metrics import answers as classes_of
+from dlagent.domain.gate.metrics import class_changes
+
+# Fewer selection examples than these tell nothing about a loss of a point.
+_FEWEST_EXAMPLES = 500
+_SURE = 0.05
+
+
+class DataJury:
+    """Judges by the network's first output on the data set's examples."""
+
+    def __init__(self, network: Network, examples: Examples, limit: Limit) -> None:
+        self._network = network
+        self._examples = examples
+        self._limit = limit
+        self._output = network.outputs[0].name
+        self._source = Session(network.model.SerializeToString())
+        self._before: dict[Part, Array] = {}
+
+    def score(self, session: Session, share: float) -> Score:
+        whole = self._examples.count(Part.SELECT)
+        count = min(max(math.ceil(share * whole), _FEWEST_EXAMPLES), whole)
+        after = self._answers(session, Part.SELECT, count)
+        evidence = self._evidence(Part.SELECT, after)
+        if isinstance(evidence, NotFinite):
+            raise OptimisationError(
+                f"it gives NaN or infinity for {evidence.affected} of {evidence.examples} examples"
+            )
+        if isinstance(evidence, LargestError):
+            return Score(evidence.after, evidence.drop, evidence.drop, evidence.drop)
+        gain = self._evidence(Part.SELECT, after, reverse=True)
+        at_least = evidence.drop if isinstance(gain, NotFinite) else -gain.upper_bound(_SURE)
+        return Score(evidence.after, evidence.drop, at_least, evidence.upper_bound(_SURE))
+
+    def drop(self, model: ModelProto, limit: int | None) -> float:
+        """What a network loses on the first `limit` selection examples. See Workshop.drop."""
+        count = self._examples.count(Part.SELECT)
+        after = self._answers(
+            Session(model.SerializeToString()), Part.SELECT, min(limit or count, count)
+        )
+        evidence = self._evidence(Part.SELECT, after)
+        return math.inf if isinstance(evidence, NotFinite) else evidence.drop
+
+    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
+        count = self._examples.count(Part.GATE)
+        finalists = [
+            Finalist(name, (self._evidence(Part.GATE, self._answers(session, Part.GATE, count)),))
+            for name, session in sessions.items()
+        ]
+        decision = decide_gate([self._limit], finalists)
+        opinions = {}
+        for finalist in decision.finalists:
+            (held,) = finalist.limits
+            figures = held.figures
+            result = GateResult(
+                before=figures.before if figures else math.nan,
+                after=figures.after if figures else math.nan,
+                drop=figures.drop if figures else math.nan,
+                upper_bound=figures.upper_bound if figures else None,
+                level=1 - held.level,
+                passed=finalist.passed,
+            )
+            opinions[finalist.name] = GateOpinion(result, finalist.reason)
+        return opinions
+
+    def too_few(self) -> int | None:
+        """How many gate examples it takes that any candidate can pass; None where there are."""
+        before = self.source_scores(Part.GATE)
+        evidence = self._evidence(Part.GATE, before)
+        if isinstance(evidence, LargestError | NotFinite):
+            return None
+        needed = evidence.apriori_needed(self._limit.at_most, LEVEL)
+        return needed if needed is not None and needed > len(before) else None
+
+    def source_scores(self, part: Part) -> Array:
+        """The source's own output for a part."""
+        return self._source_answers(part, self._examples.count(part))
+
+    def before_and_after(self, session: Session) -> tuple[float, float]:
+        """The metric on the gate's examples, of the source and of a network."""
+        after = self._answers(session, Part.GATE, self._examples.count(Part.GATE))
+        evidence = self._evidence(Part.GATE, after)
+        if isinstance(evidence, NotFinite):
+            return math.nan, math.nan
+        return evidence.before, evidence.after
+
+    def per_class(self, session: Session) -> list[ClassReport]:
+        """The table by class on the gate's examples; empty without labels."""
+        labels = self._examples.labels(Part.GATE)
+        if labels is None or not self._limit.metric.needs_labels:
+            return []
+        before = self._source_answers(Part.GATE, len(labels))
+        after = self._answers(session, Part.GATE, len(labels))
+        return [
+            ClassReport(
+                label=change.before.label,
+                examples=change.before.support,
+                recall_before=change.before.recall,
+                recall_after=change.after.recall,
+                precision_before=change.before.precision,
+                precision_after=change.after.precision,
+            )
+            for change in class_changes(labels, classes_of(before), classes_of(after))
+        ]
+
+    def _answers(self, session: Session, part: Part, count: int) -> Array:
+        return answers(session, self._examples.inputs(part, count))[self._output]
+
+    def _source_answers(self, part: Part, count: int) -> Array:
+        if part not in self._before:
+            self._before[part] = self._answers(self._source, part, self._examples.count(part))
+        return self._before[part][:count]
+
+    def _evidence(self, part: Part, after: Array, reverse: bool = False) -> Evidence:
+        before = self._source_answers(part, len(after))
+        labels = self._examples.labels(part, len(after))
+        pair = (after, before) if reverse else (before, after)
+        return compare(self._limit.metric, labels, *pair)
+
+
+class ParityJury:
+    """Without a data set: a network serves only where it answers random inputs as the source."""
+
+    def __init__(self, source: Run, network: Network) -> None:
+        self._run = source
+        self._network = network
+
+    def score(self, session: Session, share: float) -> Score:
+        del share
+        try:
+            check_same(self._run, self._network, session)
+        except BuildError as error:
+            raise OptimisationError(error.message) from error
+        return Score(None, 0.0, 0.0, 0.0)
+
+    def drop(self, model: ModelProto, limit: int | None) -> float:
+        del model, limit
+        raise OptimisationError("it needs a data set: set spec.build.dataset")
+
+    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
+        result = GateResult(before=0.0, after=0.0, drop=0.0, passed=True)
+        return {name: GateOpinion(result, "answers as the source does") for name in sessions}

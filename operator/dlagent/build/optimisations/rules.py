@@ -1,0 +1,56 @@
+"""Rules that several optimisations plan by. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from dlagent.domain.search.candidate import Candidate, Facts, Precision
+
+NO_DATA = "it changes answers, and there are no examples to judge them on: set spec.build.dataset"
+FP32_ONLY = "spec.build.precision allows FP32 only"
+# They compute what the source computes, in another order: INT8 is made of the source itself.
+_SAME_WEIGHTS = ("fp32", "fusion")
+# CPUs that add products of 8-bit integers in 16 bits, where two of them may saturate
+# (onnxruntime#12072); VNNI and AMX add in 32 bits.
+_SATURATING = ("avx2", "avx512f", "x86_64")
+
+
+def forbids_int8(facts: Facts) -> str | None:
+    """Why nothing can be quantised; None where it can."""
+    if facts.precision is Precision.FP32:
+        return FP32_ONLY
+    if is_quantised(facts.operators):
+        return "the source computes in INT8 already"
+    return None if facts.calibrate_examples else NO_DATA
+
+
+def saturates(instruction_set: str) -> bool:
+    """Whether this CPU needs weights of 7 bits where activations have 8."""
+    return instruction_set in _SATURATING
+
+
+def other_weights(planned: Sequence[Candidate]) -> list[Candidate]:
+    """The FP32 candidates that are networks of their own: pruned ones, the user's student."""
+    return [
+        candidate
+        for candidate in planned
+        if candidate.precision is Precision.FP32 and candidate.optimisation not in _SAME_WEIGHTS
+    ]
+
+
+def is_transformer(operators: Mapping[str, int]) -> bool:
+    """Whether a graph has attention (Softmax between matrix products) and layer normalisation."""
+    products = operators.get("MatMul", 0) + operators.get("Gemm", 0)
+    normalised = ("LayerNormalization", "ReduceMean", "com.microsoft::SkipLayerNormalization")
+    attention = operators.get("Softmax", 0) > 0 and products > 1
+    fused = operators.get("com.microsoft::Attention", 0) > 0
+    return (attention or fused) and any(operators.get(name, 0) for name in normalised)
+
+
+def is_quantised(operators: Mapping[str, int]) -> bool:
+    """Whether a graph computes with 8-bit integers already."""
+    marks = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv")
+    return any(operators.get(name, 0) for name in marks)
+
+
+def share(effort: float, whole: int) -> int:
+    """How many of `whole` are used at an effort above 0 and at most 1; at least one."""
+    return max(1, round(effort * whole))

@@ -1,0 +1,245 @@
+"""Stages "data" and "search": from the source to the fastest network that keeps its accuracy.
+
+Called by dlagent.build.pipeline. Gathers what the search needs, runs it, and tells of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dlagent.build import chain
+from dlagent.build.dataset import check_labels, load_dataset, split_dataset
+from dlagent.build.failure import BuildError
+from dlagent.build.jury import DataJury, ParityJury
+from dlagent.build.load import Loaded
+from dlagent.build.machine import instruction_set
+from dlagent.build.network import Network, sample
+from dlagent.build.onnx_graph import operator_counts
+from dlagent.build.optimisations import optimisations
+from dlagent.build.parity import Run, as_run
+from dlagent.build.plan import Plan, plan
+from dlagent.build.progress import Progress
+from dlagent.build.race import BATCHES
+from dlagent.build.runtime import Array, Session
+from dlagent.build.search import Found, Jury, Search
+from dlagent.build.workshop import Examples, Judge, SourceWorkshop
+from dlagent.domain.artifact.optimise import Optimise
+from dlagent.domain.artifact.report import CandidateReport, DataReport, GateReport
+from dlagent.domain.artifact.request import BuildRequest
+from dlagent.domain.artifact.summary import FailureReason
+from dlagent.domain.data.split import SHARES, Part
+from dlagent.domain.gate.limit import NO_LOSS, Limit
+from dlagent.domain.gate.source import source_problem
+from dlagent.domain.search.candidate import SOURCE, Candidate, Facts
+from dlagent.domain.search.halving import EFFORTS
+
+_NO_DATA_EFFORTS = (1.0,)  # what changes no answer is made in full at once
+
+
+class GateFailedError(BuildError):
+    """Nothing that may serve keeps the accuracy; `candidates` is what was tried, by `metric`."""
+
+    def __init__(self, message: str, candidates: list[CandidateReport], metric: str) -> None:
+        super().__init__(FailureReason.GATE_FAILED, message)
+        self.candidates = candidates
+        self.metric = metric
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """The network that serves, what it must answer like, and what is told of the search."""
+
+    candidate: Candidate
+    network: Network
+    run: Run
+    candidates: list[CandidateReport]
+    data: DataReport | None = None
+    gate: GateReport | None = None
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """Who judges, by what limit, on which examples."""
+
+    jury: Jury
+    judge: Judge
+    limit: Limit
+    examples: Examples | None
+    report: DataReport | None
+
+
+def optimise(
+    request: BuildRequest,
+    loaded: Loaded,
+    progress: Progress,
+    scratch: Path,
+    efforts: Sequence[float] = EFFORTS,
+) -> Optimised:
+    """Find the network to serve.
+
+    Raises:
+        BuildError: InvalidDataset; GateFailed, as GateFailedError.
+    """
+    network = loaded.network
+    judging = _judging(request, loaded, progress)
+    facts = _facts(request, loaded, judging.examples)
+    folder = scratch / "candidates"
+    folder.mkdir()
+    workshop = SourceWorkshop(
+        network, judging.examples, loaded.programs, judging.judge, optimisations(), folder
+    )
+    planned = workshop.plan(facts)
+    progress.begin("search", f"{len(planned.candidates)} versions to try")
+    batches = BATCHES if network.batched else (1,)
+    sizes = BATCHES if network.batched else (None,)
+    search = Search(
+        workshop,
+        judging.jury,
+        network.model,
+        [sample(network.inputs, "race", size, network.free_size) for size in sizes],
+        batches,
+        judging.limit,
+        lambda text: progress.begin("search", text),
+        efforts if judging.examples is not None else _NO_DATA_EFFORTS,
+    )
+    found = search.run(planned, lambda c: _may_serve(c, request.optimise), request.search_seconds)
+    return _optimised(loaded, judging, found)
+
+
+def _judging(request: BuildRequest, loaded: Loaded, progress: Progress) -> _Judging:
+    if request.optimise is None or loaded.dataset is None:
+        parity = ParityJury(loaded.run, loaded.network)
+        return _Judging(parity, parity, NO_LOSS, None, None)
+    progress.begin("data", f"reading {request.optimise.dataset.uri}")
+    limit = request.optimise.limit()
+    examples, report = _examples(request, request.optimise, loaded)
+    jury = DataJury(loaded.network, examples, limit)
+    _check_source(jury, examples, limit)
+    return _Judging(jury, jury, limit, examples, report)
+
+
+def _examples(
+    request: BuildRequest, wanted: Optimise, loaded: Loaded
+) -> tuple[Examples, DataReport]:
+    network = loaded.network
+    if not network.batched:
+        raise BuildError(
+            FailureReason.INVALID_DATASET,
+            "the network has no batch axis, and a data set is judged in batches: export the"
+            " network with a free first axis, or remove spec.build.dataset",
+        )
+    planned = plan(network, request)
+    assert loaded.dataset is not None  # noqa: S101  # the caller has asked
+    dataset = load_dataset(loaded.dataset, planned.raw(), request.max_source_bytes)
+    classes = network.outputs[0].shape[-1] if network.outputs[0].shape else 1
+    if dataset.labels is not None:
+        check_labels(dataset.labels, classes)
+    parts = split_dataset(dataset)
+    report = DataReport(
+        uri=wanted.dataset.uri,
+        sha256=wanted.dataset.sha256,
+        examples=len(dataset),
+        duplicates=parts.duplicates,
+        parts={str(part): len(numbers) for part, numbers in parts.parts.items()},
+        classes=classes if dataset.labels is not None else None,
+    )
+    examples = Examples(
+        dataset.inputs, dataset.labels, parts.parts, lambda raw: _perceived(planned, raw)
+    )
+    return examples, report
+
+
+def _perceived(planned: Plan, raw: Mapping[str, Array]) -> dict[str, Array]:
+    """What the network takes, of what clients send; by the steps' references in numpy."""
+    return {
+        input_.wanted.name: chain.reference(
+            input_.steps, raw[input_.raw.name], batched=True, inputs={}
+        ).values[-1]
+        for input_ in planned.perceive
+    }
+
+
+def _check_source(jury: DataJury, examples: Examples, limit: Limit) -> None:
+    """That the source can be judged by, and that there are examples enough to let anything pass."""
+    metric = limit.metric
+    labels = examples.labels(Part.SELECT) if metric.needs_labels else None
+    if metric.needs_labels and labels is None:
+        raise BuildError(
+            FailureReason.INVALID_DATASET,
+            f"the data set has no array labels, which the metric {metric} needs; add the class"
+            " number of each example, or use metric MaxAbsError",
+        )
+    problem = source_problem(jury.source_scores(Part.SELECT), labels, metric.k)
+    if problem is not None:
+        raise BuildError(FailureReason.INVALID_DATASET, problem)
+    needed = jury.too_few()
+    if needed is not None:
+        whole = round(needed / SHARES[Part.GATE])
+        raise BuildError(
+            FailureReason.INVALID_DATASET,
+            f"the gate has {examples.count(Part.GATE):,} examples, and it takes {needed:,} to show"
+            f" that no more than {limit.say(limit.at_most)} are lost; give about {whole:,}"
+            " examples in all, or raise spec.build.gate.maxDropPercent",
+        )
+
+
+def _facts(request: BuildRequest, loaded: Loaded, examples: Examples | None) -> Facts:
+    wanted = request.optimise
+    labelled = examples is not None and examples.labels(Part.TRAIN, 1) is not None
+    return Facts(
+        operators=operator_counts(loaded.network.model),
+        trainable=loaded.programs.load_source is not None,
+        has_student=loaded.programs.load_student is not None,
+        train_examples=examples.count(Part.TRAIN) if examples else 0,
+        calibrate_examples=examples.count(Part.CALIBRATE) if examples else 0,
+        labelled=labelled,
+        instruction_set=instruction_set(),
+        accelerator=request.target.accelerator,
+        precision=wanted.precision if wanted else None,
+        channels_percent=wanted.channels_percent if wanted else None,
+        epochs=wanted.epochs if wanted else 0,
+    )
+
+
+def _may_serve(candidate: Candidate, wanted: Optimise | None) -> bool:
+    return wanted is None or wanted.precision in (None, candidate.precision)
+
+
+def _optimised(loaded: Loaded, judging: _Judging, found: Found) -> Optimised:
+    if found.chosen is None or found.model is None:
+        tried = ", ".join(
+            f"{report.name}: {report.reason}"
+            for report in found.reports
+            if report.gate is not None or report.select_metric is not None
+        )
+        raise GateFailedError(
+            "no version of the network that spec.build.precision allows keeps the accuracy"
+            f" ({tried}); allow a larger loss in spec.build.gate, another precision, or give more"
+            " examples",
+            found.reports,
+            str(judging.limit.metric),
+        )
+    network = replace(loaded.network, model=found.model)
+    run = loaded.run if found.chosen.name == SOURCE else as_run(network)
+    return Optimised(
+        found.chosen,
+        network,
+        run,
+        found.reports,
+        judging.report,
+        _gate_report(judging, network),
+    )
+
+
+def _gate_report(judging: _Judging, network: Network) -> GateReport | None:
+    if not isinstance(judging.jury, DataJury):
+        return None
+    session = Session(network.model.SerializeToString())
+    before, after = judging.jury.before_and_after(session)
+    return GateReport(
+        metric=str(judging.limit.metric),
+        limit=judging.limit.at_most,
+        before=before,
+        after=after,
+        per_class=judging.jury.per_class(session),
+    )

@@ -1,0 +1,74 @@
+"""Times of several networks, taken in turns on one thread."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dlagent.build.runtime import Array, Session
+from dlagent.domain.search.timing import Rounds
+
+BATCHES = (1, 8, 32)
+FEWEST_ROUNDS = 3
+_WARM_UP = 2
+# A run that is shorter than this is repeated within its turn: the clock and the call would be a
+# part of what is measured.
+_SHORTEST_TURN_SECONDS = 0.002
+
+Feed = Mapping[str, Array]
+
+
+def race(
+    sessions: Mapping[str, Session], feeds: Sequence[Feed], rounds: int, budget_seconds: float
+) -> dict[str, Rounds]:
+    """Milliseconds of each network, [rounds, feeds]; all have seen the same rounds.
+
+    Ends after `budget_seconds`, but never before FEWEST_ROUNDS.
+
+    Raises:
+        RunError: a network does not take a feed.
+    """
+    repeats = [_repeats(sessions, feed) for feed in feeds]
+    taken: dict[str, list[list[float]]] = {name: [] for name in sessions}
+    end = time.monotonic() + budget_seconds
+    for done in range(rounds):
+        if done >= FEWEST_ROUNDS and time.monotonic() > end:
+            break
+        for name, session in sessions.items():
+            turn = [_turn(session, feed, n) for feed, n in zip(feeds, repeats, strict=True)]
+            taken[name].append(turn)
+    return {name: np.asarray(values, np.float64) for name, values in taken.items()}
+
+
+def affordable_feeds(
+    session: Session, feeds: Sequence[Feed], budget_seconds: float
+) -> Sequence[Feed]:
+    """The feeds, smallest first, that a network gets through in time; always the first.
+
+    Raises:
+        RunError: it does not take one.
+    """
+    spent = 0.0
+    for at, feed in enumerate(feeds):
+        spent += _turn(session, feed, 1) / 1000 * FEWEST_ROUNDS
+        if at > 0 and spent > budget_seconds:
+            return feeds[:at]
+    return feeds
+
+
+def _repeats(sessions: Mapping[str, Session], feed: Feed) -> int:
+    """So many runs a turn that even the fastest network's is long enough; warms all of them up."""
+    seconds = []
+    for session in sessions.values():
+        for _ in range(_WARM_UP):
+            milliseconds = _turn(session, feed, 1)
+        seconds.append(milliseconds / 1000)
+    return max(1, math.ceil(_SHORTEST_TURN_SECONDS / max(min(seconds), 1e-6)))
+
+
+def _turn(session: Session, feed: Feed, runs: int) -> float:
+    began = time.perf_counter()
+    for _ in range(runs):
+        session.run(feed)
+    return (time.perf_counter() - began) * 1000 / runs

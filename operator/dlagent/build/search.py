@@ -1,0 +1,252 @@
+"""The search: makes and measures candidates with ever more effort, and judges the best of them.
+
+What goes on, and who wins, is decided in dlagent.domain.search; here it is done. Called by
+dlagent.build.pipeline.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from onnx import ModelProto
+
+from dlagent.build.failure import BuildError
+from dlagent.build.optimisations.base import Made, OptimisationError
+from dlagent.build.race import Feed, affordable_feeds, race
+from dlagent.build.runtime import RunError, Session
+from dlagent.build.tried import Tried
+from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
+from dlagent.domain.gate.limit import Limit
+from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
+from dlagent.domain.search.choice import finalists, winner
+from dlagent.domain.search.halving import EFFORTS, Estimate, affordable, promote
+from dlagent.domain.search.timing import Interval, relative_time
+from dlagent.domain.search.verdict import verdict_of
+
+_ROUNDS = 9  # for an estimate; an interval of 95 % for a median needs six
+_SECONDS = 4.0
+_FINAL_ROUNDS = 25
+_FINAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a network keeps on the selection examples.
+
+    `metric` is None without a data set; `at_least` and `at_most` are limits of the drop on all such
+    examples, each 95 % sure.
+    """
+
+    metric: float | None
+    drop: float
+    at_least: float
+    at_most: float
+
+
+@dataclass(frozen=True)
+class GateOpinion:
+    """How a finalist stands before the gate, and a sentence about it."""
+
+    result: GateResult
+    sentence: str
+
+
+class Maker(Protocol):
+    def make(self, candidate: Candidate, effort: float) -> Made: ...
+
+
+class Jury(Protocol):
+    """Judges networks by their answers."""
+
+    def score(self, session: Session, share: float) -> Score:
+        """On the first `share` of the selection examples.
+
+        Raises:
+            OptimisationError: the answers cannot be used, such as those that are not numbers.
+        """
+        ...
+
+    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
+        """Finalists, all at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """How the search ended. `chosen` and `model` None: nothing that may serve passed the gate."""
+
+    chosen: Candidate | None
+    model: ModelProto | None
+    reports: list[CandidateReport]
+
+
+class Search:
+    """One search. `feeds` are batches of the sizes `batches`, smallest first."""
+
+    def __init__(
+        self,
+        maker: Maker,
+        jury: Jury,
+        source: ModelProto,
+        feeds: Sequence[Feed],
+        batches: Sequence[int],
+        limit: Limit,
+        say: Callable[[str], None],
+        efforts: Sequence[float] = EFFORTS,
+    ) -> None:
+        self._maker = maker
+        self._jury = jury
+        self._source = Session(source.SerializeToString())
+        self._source_model = source
+        self._feeds = affordable_feeds(self._source, feeds, _SECONDS)
+        self._batches = batches[: len(self._feeds)]
+        self._limit = limit
+        self._say = say
+        self._efforts = efforts
+        self._tried: dict[str, Tried] = {}
+
+    def run(self, plan: Plan, may_serve: Callable[[Candidate], bool], seconds: float) -> Found:
+        """Find the candidate that serves, of those that may. The source must be planned."""
+        began = time.monotonic()
+        self._tried = {c.name: Tried(c) for c in plan.candidates}
+        alive = [c for c in plan.candidates if c.name != SOURCE and may_serve(c)]
+        for effort in self._efforts:
+            last = effort == self._efforts[-1]
+            # First estimates are worth nothing unless something is made in full afterwards.
+            end = began + (seconds if last else seconds / 2)
+            made = self._make_all(alive, effort, end)
+            alive = made if last else self._promoted(made)
+        return self._conclude(plan, alive, may_serve)
+
+    def _make_all(
+        self, candidates: Sequence[Candidate], effort: float, end: float
+    ) -> list[Candidate]:
+        """Those that could be made and judged, in the order given."""
+        # The cheapest first, so that when the time is over something has been made in full.
+        by_cost = sorted(candidates, key=lambda c: self._tried[c.name].seconds)
+        share = f", {effort:.0%} of the work" if effort < 1 else ""
+        made = set()
+        for number, candidate in enumerate(by_cost, 1):
+            self._say(f"{candidate.name}, {number} of {len(by_cost)}{share}")
+            if self._try(self._tried[candidate.name], effort, end):
+                made.add(candidate.name)
+        return [candidate for candidate in candidates if candidate.name in made]
+
+    def _try(self, tried: Tried, effort: float, end: float) -> bool:
+        began = time.monotonic()
+        known = tried.estimate
+        if began >= end or (known is not None and not affordable(known, effort, end - began)):
+            tried.conclude(Verdict.NOT_TRIED, f"no time was left for {effort:.0%} of the work")
+            return False
+        try:
+            self._estimate(tried, effort, began)
+        except (OptimisationError, RunError) as error:
+            tried.conclude(Verdict.FAILED, str(error))
+        except BuildError as error:
+            tried.conclude(Verdict.FAILED, error.message)
+        except MemoryError:
+            remedy = "raise spec.build.resources.limits.memory"
+            tried.conclude(Verdict.FAILED, f"out of memory; {remedy}")
+        else:
+            return True
+        finally:
+            tried.seconds += time.monotonic() - began
+        return False
+
+    def _estimate(self, tried: Tried, effort: float, began: float) -> None:
+        name = tried.candidate.name
+        made = self._maker.make(tried.candidate, effort)
+        data = made.model.SerializeToString()
+        session = Session(data)
+        score = self._jury.score(session, effort)
+        if tried.estimate is None:
+            raced = race({SOURCE: self._source, name: session}, self._feeds, _ROUNDS, _SECONDS)
+            tried.rounds = raced[name]
+            relative = relative_time(raced[name], raced[SOURCE])
+        else:  # more effort changes weights, not how long they take
+            relative = tried.estimate.time
+        taken = time.monotonic() - began
+        tried.estimate = Estimate(
+            tried.candidate,
+            effort,
+            relative,
+            score.drop,
+            score.at_least,
+            score.at_most,
+            taken,
+        )
+        tried.metric, tried.notes, tried.size_bytes = score.metric, made.notes, len(data)
+
+    def _promoted(self, made: Sequence[Candidate]) -> list[Candidate]:
+        estimates = [e for c in made if (e := self._tried[c.name].estimate) is not None]
+        promotion = promote(estimates, self._limit)
+        for name, reason in promotion.dropped:
+            self._tried[name].conclude(Verdict.DROPPED, reason)
+        return [candidate for candidate in made if candidate.name in promotion.kept]
+
+    def _conclude(
+        self, plan: Plan, made: Sequence[Candidate], may_serve: Callable[[Candidate], bool]
+    ) -> Found:
+        self._say(f"comparing {len(made) + 1} versions")
+        sessions = {SOURCE: self._source}
+        sessions |= {c.name: Session(self._data(c.name)) for c in made}
+        complete = self._final_estimates(sessions)
+        serving = [e for e in complete if may_serve(e.candidate)]
+        ordered = finalists(serving, self._limit.at_most)
+        names = [estimate.candidate.name for estimate in ordered]
+        opinions = self._jury.gate({name: sessions[name] for name in names}) if names else {}
+        passed = {name for name, opinion in opinions.items() if opinion.result.passed}
+        chosen = winner(ordered, passed, may_serve(self._tried[SOURCE].candidate))
+        self._tell(complete, opinions, chosen, may_serve)
+        reports = [tried.report(self._batches) for tried in self._tried.values()]
+        reports += [
+            CandidateReport(name=s.name, verdict=Verdict.NOT_APPLICABLE, reason=s.reason)
+            for s in plan.skipped
+        ]
+        if chosen is None:
+            return Found(None, None, reports)
+        return Found(self._tried[chosen].candidate, self._model(chosen), reports)
+
+    def _final_estimates(self, sessions: Mapping[str, Session]) -> list[Estimate]:
+        """All that were made in full, timed anew and all together, in the order of planning."""
+        score = self._jury.score(self._source, 1.0)
+        source = self._tried[SOURCE]
+        source.metric, source.size_bytes = score.metric, len(self._data(SOURCE))
+        always = Interval(1.0, 1.0, 1.0)
+        source.estimate = Estimate(source.candidate, 1.0, always, 0.0, 0.0, 0.0, 0.0)
+        raced = race(sessions, self._feeds, _FINAL_ROUNDS, _FINAL_SECONDS)
+        estimates = []
+        for name, tried in self._tried.items():
+            if name in sessions and tried.estimate is not None:
+                tried.rounds = raced[name]
+                relative = relative_time(raced[name], raced[SOURCE])
+                tried.estimate = replace(tried.estimate, time=relative)
+                estimates.append(tried.estimate)
+        return estimates
+
+    def _tell(
+        self,
+        complete: Sequence[Estimate],
+        opinions: Mapping[str, GateOpinion],
+        chosen: str | None,
+        may_serve: Callable[[Candidate], bool],
+    ) -> None:
+        best = self._tried[chosen].estimate if chosen is not None else None
+        for estimate in complete:
+            tried = self._tried[estimate.candidate.name]
+            opinion = opinions.get(estimate.candidate.name)
+            tried.gate = opinion.result if opinion is not None else None
+            gate = (opinion.result.passed, opinion.sentence) if opinion is not None else None
+            tried.conclude(*verdict_of(estimate, best, self._limit, gate))
+        for tried in self._tried.values():
+            if not may_serve(tried.candidate):
+                tried.conclude(Verdict.NOT_APPLICABLE, "spec.build.precision does not allow it")
+
+    def _model(self, name: str) -> ModelProto:
+        if name == SOURCE:
+            return self._source_model
+        return self._maker.make(self._tried[name].candidate, 1.0).model
+
+    def _data(self, name: str) -> bytes:
+        return self._model(name).SerializeToString()

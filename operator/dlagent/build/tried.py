@@ -1,0 +1,48 @@
+"""What the search knows of each candidate so far, and the report that is made of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
+from dlagent.domain.search.candidate import Candidate
+from dlagent.domain.search.halving import Estimate
+from dlagent.domain.search.timing import Rounds, timings
+
+
+@dataclass
+class Tried:
+    """One candidate; everything is None until it was made for the first time."""
+
+    candidate: Candidate
+    estimate: Estimate | None = None
+    metric: float | None = None
+    rounds: Rounds | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    size_bytes: int | None = None
+    gate: GateResult | None = None
+    seconds: float = 0.0
+    verdict: Verdict = Verdict.NOT_TRIED
+    reason: str = ""
+
+    def conclude(self, verdict: Verdict, reason: str) -> None:
+        self.verdict = verdict
+        self.reason = reason
+
+    def report(self, batches: Sequence[int]) -> CandidateReport:
+        candidate = self.candidate
+        return CandidateReport(
+            name=candidate.name,
+            verdict=self.verdict,
+            reason=self.reason,
+            optimisation=candidate.optimisation,
+            precision=candidate.precision,
+            base=candidate.base,
+            options=candidate.options,
+            notes=dict(self.notes),
+            effort=self.estimate.effort if self.estimate is not None else None,
+            seconds=round(self.seconds, 3),
+            size_bytes=self.size_bytes,
+            timings=timings(batches, self.rounds) if self.rounds is not None else [],
+            select_metric=self.metric,
+            gate=self.gate,
+        )

@@ -1,0 +1,46 @@
+"""Which candidates stand before the gate, and which of them serves.
+
+The fastest that keeps the accuracy. Times whose intervals overlap are a tie: then the more accurate
+one, then the one that was planned first, so that noise alone never decides.
+"""
+
+from collections.abc import Collection, Sequence
+
+from dlagent.domain.search.candidate import SOURCE
+from dlagent.domain.search.halving import Estimate
+
+# Each finalist more makes it harder for all of them to pass, by Holm's correction.
+MOST_FINALISTS = 3
+
+
+def preference(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """The best first; `estimates` are in the order of planning."""
+    left = list(estimates)
+    ordered: list[Estimate] = []
+    while left:
+        fastest = min(left, key=lambda e: e.time.median)
+        tied = [e for e in left if e.time.overlaps(fastest.time)]
+        best = min(tied, key=lambda e: e.drop)  # of equal ones the first
+        ordered.append(best)
+        left.remove(best)
+    return ordered
+
+
+def finalists(estimates: Sequence[Estimate], max_drop: float) -> list[Estimate]:
+    """Who is held against the gate, the best first; the source itself needs no gate.
+
+    What is no better than the source is left out, and so is what already lost too much on the
+    selection examples.
+    """
+    fit = [e for e in preference(estimates) if e.drop <= max_drop]
+    names = [e.candidate.name for e in fit]
+    before_source = fit[: names.index(SOURCE)] if SOURCE in names else fit
+    return before_source[:MOST_FINALISTS]
+
+
+def winner(ordered: Sequence[Estimate], passed: Collection[str], source: bool) -> str | None:
+    """The best finalist that passed; else the source, where `source` says that it may serve."""
+    for estimate in ordered:
+        if estimate.candidate.name in passed:
+            return estimate.candidate.name
+    return SOURCE if source else None
