@@ -1,4 +1,4 @@
-"""A build with a data set: the fastest version that keeps the accuracy serves, or nothing changes."""
+"""A build with a data set: the fastest version that keeps the accuracy serves, or none does."""
 
 import hashlib
 import io

@@ -133,7 +133,9 @@ def show(
     for path, file in sorted(manifest.files.items()):
         table.add_row(path, f"{decimal(file.size_bytes)}, SHA-256 {file.sha256}")
     for point in manifest.tau:
-        table.add_row(f"batch of {point.batch}", f"{point.milliseconds:.3g} ms")
+        workers = f"{point.instances} at a time, {point.threads} threads each"
+        busy = f" ({workers})" if (point.instances, point.threads) != (1, 1) else ""
+        table.add_row(f"batch of {point.batch}{busy}", f"{point.milliseconds:.3g} ms")
     for name, version in sorted(manifest.versions.items()):
         table.add_row(name, version)
     out.print(table, highlight=False)

@@ -72,7 +72,7 @@ def job(
         "metadata": metadata,
         "spec": {
             "backoffLimit": _RETRIES,
-            "activeDeadlineSeconds": build.timeout_minutes * 60,
+            "activeDeadlineSeconds": spec.build.timeout_minutes * 60,
             "podFailurePolicy": _failure_policy(),
             "template": {
                 "metadata": {"labels": labels, "annotations": annotations},

@@ -141,13 +141,16 @@ def tau(report: Report) -> Table:
     points = [point.model_dump(exclude_none=True) for point in report.tau]
     names = list(dict.fromkeys(name for point in points for name in point))
     rows = (Row(tuple(_figure(point.get(name)) for name in names)) for point in points)
-    where = plain(report.tau_measured_on, 200) if report.tau_measured_on else ""
+    how = plain(report.tau_measured or "", _SENTENCE)
+    said = [f"{how[:1].upper()}{how[1:]}."] if how else []
+    if report.tau_measured_on:
+        said.append(f"Measured on: {plain(report.tau_measured_on, 200)}.")
     return Table(
         "Time of a batch as it is served",
         tuple(_HEADINGS.get(name, name.replace("_", " ")) for name in names),
         tuple(rows),
         texts=0,
-        note=f"Measured on: {where}." if where else "",
+        note=" ".join(said),
     )
 
 

@@ -187,8 +187,8 @@ class Report(ApiModel):
     """Why it may not, where the network has a batch axis that cannot be used."""
     tau: list[TauPoint]
     """How long a batch takes in the end, perceive and act included."""
-    tau_measured: str = ""
-    """How it was measured: on which Triton, or in process, and why so."""
+    tau_measured: str | None = None
+    """How that was measured: on which Triton, in how many trials; or in process, and why."""
     tau_measured_on: str | None = None
     """The accelerator that is simulated. Absent: the times are of real hardware."""
     machine: dict[str, str] = Field(default_factory=dict)

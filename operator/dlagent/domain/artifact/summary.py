@@ -87,7 +87,7 @@ class Summary(ApiModel):
         interface could not be served.
         """
         for candidate in self._ever_shorter():
-            text = candidate.model_dump_json(by_alias=True, exclude_none=True)
+            text = candidate.model_dump_json(by_alias=True, exclude_defaults=True)
             if len(text.encode()) <= MESSAGE_BYTES:
                 return text
         # A digest and a bounded sentence: this always fits.

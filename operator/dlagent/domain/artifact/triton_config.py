@@ -164,9 +164,11 @@ def _warm_up(
 
 
 def _warm_up_batches(interface: ModelInterface, plan: ServingPlan) -> list[int]:
-    """None where an axis is free: which sizes such a model takes nobody has said."""
-    free = any(_FREE in tensor.shape for tensor in interface.inputs)
-    return [] if free or not plan.gathers else sorted({1, max(1, plan.max_batch_size)})
+    """None where an axis is free, or text is asked for: what such a model takes nobody has said."""
+    unknown = any(
+        _FREE in tensor.shape or tensor.data_type == DataType.BYTES for tensor in interface.inputs
+    )
+    return [] if unknown or not plan.gathers else sorted({1, max(1, plan.max_batch_size)})
 
 
 def warm_up_requests(interface: ModelInterface, plan: ServingPlan) -> int:
