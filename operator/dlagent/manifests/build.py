@@ -61,7 +61,6 @@ def job(
         labels[names.NETWORK_LABEL] = names.NETWORK_SOURCES
     elif store.url is None:
         annotations |= builder.isolated_pod_annotations
-    build = spec.build
     metadata = owned_metadata(owner, job_name(build_id), labels)
     # Not the controller: another agent of the namespace may wait for the same Job.
     metadata["ownerReferences"][0]["controller"] = False
