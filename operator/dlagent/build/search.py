@@ -20,7 +20,14 @@ from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
 from dlagent.domain.search.choice import finalists, winner
-from dlagent.domain.search.halving import EFFORTS, Estimate, affordable, promote
+from dlagent.domain.search.halving import (
+    EFFORTS,
+    Estimate,
+    affordable,
+    promote,
+    too_slow,
+    worthwhile,
+)
 from dlagent.domain.search.timing import Interval, relative_time
 from dlagent.domain.search.verdict import verdict_of
 
@@ -190,7 +197,7 @@ class Search:
     ) -> Found:
         self._say(f"comparing {len(made) + 1} versions")
         sessions = {SOURCE: self._source}
-        sessions |= {c.name: Session(self._data(c.name)) for c in made}
+        sessions |= {c.name: Session(self._data(c.name)) for c in self._worthwhile(made)}
         complete = self._final_estimates(sessions)
         serving = [e for e in complete if may_serve(e.candidate)]
         ordered = finalists(serving, self._limit.at_most)
@@ -208,6 +215,17 @@ class Search:
             return Found(None, None, reports)
         return Found(self._tried[chosen].candidate, self._model(chosen), reports)
 
+    def _worthwhile(self, made: Sequence[Candidate]) -> list[Candidate]:
+        """Those that may be faster than the source; of the others is told why they are not."""
+        kept = []
+        for candidate in made:
+            tried = self._tried[candidate.name]
+            if tried.estimate is not None and not worthwhile(tried.estimate):
+                tried.conclude(Verdict.SLOWER, too_slow(tried.estimate))
+            else:
+                kept.append(candidate)
+        return kept
+
     def _final_estimates(self, sessions: Mapping[str, Session]) -> list[Estimate]:
         """All that were made in full, timed anew and all together, in the order of planning."""
         score = self._jury.score(self._source, 1.0)
@@ -215,7 +233,8 @@ class Search:
         source.metric, source.size_bytes = score.metric, len(self._data(SOURCE))
         always = Interval(1.0, 1.0, 1.0)
         source.estimate = Estimate(source.candidate, 1.0, always, 0.0, 0.0, 0.0, 0.0)
-        raced = race(sessions, self._feeds, _FINAL_ROUNDS, _FINAL_SECONDS)
+        rounds = _FINAL_ROUNDS if len(sessions) > 1 else _ROUNDS
+        raced = race(sessions, self._feeds, rounds, _FINAL_SECONDS)
         estimates = []
         for name, tried in self._tried.items():
             if name in sessions and tried.estimate is not None:

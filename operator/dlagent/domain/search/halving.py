@@ -22,6 +22,8 @@ _FEWEST = 2  # so that there is a next one where the gate refuses the best
 # A network that is trained for a share e of the schedule is taken to lose at most 1/sqrt(e) times
 # what it loses in the end: optimistic, so that what gains late is not given up early.
 _GAIN_EXPONENT = 0.5
+# What is not at least this much faster is not worth being another network than the source.
+_WORTHWHILE = 0.97
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,19 @@ def affordable(estimate: Estimate, effort: float, seconds_left: float) -> bool:
     return estimate.seconds * effort / estimate.effort <= seconds_left
 
 
+def worthwhile(estimate: Estimate) -> bool:
+    """Whether it may be so much faster than the source that it is worth a closer look."""
+    return estimate.time.low < _WORTHWHILE
+
+
+def too_slow(estimate: Estimate) -> str:
+    """Why it is not."""
+    return f"not faster than the source ({estimate.time.median:.0%} of its time)"
+
+
 def _hopeless(estimate: Estimate, limit: Limit) -> str | None:
-    if estimate.time.low >= 1:
-        return f"not faster than the source ({estimate.time.median:.0%} of its time)"
+    if not worthwhile(estimate):
+        return too_slow(estimate)
     gain = estimate.effort**_GAIN_EXPONENT if estimate.candidate.trained else 1.0
     if estimate.at_least * gain > limit.at_most:
         share = f" after {estimate.effort:.0%} of the work" if estimate.effort < 1 else ""
