@@ -37,7 +37,12 @@ def untimed(path: Path) -> Any:
     content = json.loads(path.read_text())
     content.pop("stageSeconds", None)
     content["tau"] = [point["batch"] for point in content["tau"]]
-    content.pop("parity", None)
+    for measured in ("parityLargestError", "machine"):
+        content.pop(measured, None)
+    content["candidates"] = [
+        {name: each.get(name) for name in ("name", "optimisation", "base", "options")}
+        for each in content.get("candidates", [])
+    ]
     content.get("files", {}).pop("report.json", None)
     for output in content.get("selfCheck", {}).get("outputs", []):
         output["head"] = len(output["head"])

@@ -1,13 +1,15 @@
 """Which candidates stand before the gate, and which of them serves.
 
-The fastest that keeps the accuracy. Times whose intervals overlap are a tie: then the more accurate
-one, then the one that was planned first, so that noise alone never decides.
+The fastest that keeps the accuracy. Times whose intervals overlap, or that are within 3 % of each
+other, are a tie: then the more accurate one, then the one that was planned first, so that noise
+alone never decides.
 """
 
 from collections.abc import Collection, Sequence
 
 from dlagent.domain.search.candidate import SOURCE
-from dlagent.domain.search.halving import Estimate
+from dlagent.domain.search.halving import WORTHWHILE, Estimate
+from dlagent.domain.search.timing import Interval
 
 # Each finalist more makes it harder for all of them to pass, by Holm's correction.
 MOST_FINALISTS = 3
@@ -19,11 +21,16 @@ def preference(estimates: Sequence[Estimate]) -> list[Estimate]:
     ordered: list[Estimate] = []
     while left:
         fastest = min(left, key=lambda e: e.time.median)
-        tied = [e for e in left if e.time.overlaps(fastest.time)]
+        tied = [e for e in left if is_tie(e.time, fastest.time)]
         best = min(tied, key=lambda e: e.drop)  # of equal ones the first
         ordered.append(best)
         left.remove(best)
     return ordered
+
+
+def is_tie(time: Interval, faster: Interval) -> bool:
+    """Whether a time is as good as one that was measured to be shorter."""
+    return time.overlaps(faster) or time.median * WORTHWHILE < faster.median
 
 
 def finalists(estimates: Sequence[Estimate], max_drop: float) -> list[Estimate]:

@@ -23,7 +23,7 @@ _FEWEST = 2  # so that there is a next one where the gate refuses the best
 # what it loses in the end: optimistic, so that what gains late is not given up early.
 _GAIN_EXPONENT = 0.5
 # What is not at least this much faster is not worth being another network than the source.
-_WORTHWHILE = 0.97
+WORTHWHILE = 0.97
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def affordable(estimate: Estimate, effort: float, seconds_left: float) -> bool:
 
 def worthwhile(estimate: Estimate) -> bool:
     """Whether it may be so much faster than the source that it is worth a closer look."""
-    return estimate.time.low < _WORTHWHILE
+    return estimate.time.low < WORTHWHILE
 
 
 def too_slow(estimate: Estimate) -> str:

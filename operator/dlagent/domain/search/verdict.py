@@ -3,6 +3,7 @@
 from dlagent.domain.artifact.report import Verdict
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE
+from dlagent.domain.search.choice import is_tie
 from dlagent.domain.search.halving import Estimate
 
 
@@ -19,7 +20,7 @@ def verdict_of(
         return Verdict.DROPPED, f"loses {limit.say(estimate.drop)} on the selection examples"
     if chosen is None:
         return Verdict.GATE_FAILED, "it may not serve, by spec.build.precision"
-    if estimate.time.overlaps(chosen.time):
+    if is_tie(estimate.time, chosen.time):
         return (
             Verdict.SLOWER,
             f"as fast as {chosen.candidate.name} within the noise of measuring, which loses less"

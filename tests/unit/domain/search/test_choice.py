@@ -34,6 +34,16 @@ SOURCE_ITSELF = estimate(SOURCE, 1.0, noise=0)
             id="of two that are as fast within the noise the more accurate one",
         ),
         pytest.param(
+            [estimate("a", 0.41, noise=0), estimate("b", 0.4, noise=0)],
+            ["a", "b"],
+            id="a difference of less than three percent is none",
+        ),
+        pytest.param(
+            [estimate("a", 0.42, noise=0), estimate("b", 0.4, noise=0)],
+            ["b", "a"],
+            id="a larger one counts",
+        ),
+        pytest.param(
             [estimate("a", 0.41), estimate("b", 0.4)],
             ["a", "b"],
             id="of two that are equal in both the one that was planned first",
