@@ -57,3 +57,17 @@ def test_metrics_are_named_by_the_conventions() -> None:
     ):
         assert line in text
     assert "_created" not in text
+
+
+def test_sweeps_are_counted() -> None:
+    metrics = Metrics()
+    metrics.swept(2, 1000)
+    metrics.swept(0, 0)
+    metrics.sweep_failed()
+
+    text = ask(metrics, None)["metrics"][1]
+
+    assert 'dlagent_sweeps_total{result="success"} 2.0' in text
+    assert 'dlagent_sweeps_total{result="error"} 1.0' in text
+    assert "dlagent_swept_artifacts_total 2.0" in text
+    assert "dlagent_swept_bytes_total 1000.0" in text
