@@ -4,9 +4,12 @@ import importlib
 import sys
 
 NAMES = {
+    "artifact_speed": "how much faster builds make real networks, and what of the accuracy is left",
+    "build_time": "where the time of a build goes",
     "first_answer": "kubectl apply to the first correct answer",
     "load_generator": "requests a second that one core of `dlagent bench` sends in time",
     "operator_scale": "the operator with 1,000 agents, beside one of plain kopf",
+    "search": "the search for the fastest version, beside trying everything",
     "steady_state": "what the operator costs while nothing happens",
     "summaries": "what Triton's latency summaries cost",
     "tuner": "the operator's serving plan beside the best of all, and its trials",
