@@ -10,6 +10,7 @@ may hold arithmetic only.
 """
 
 import json
+import logging
 import os
 import re
 import zipfile
@@ -76,6 +77,8 @@ def export(
     """
     import torch  # as above
 
+    # It warns of packages that no network here could use.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     signature = program.graph_signature
     try:
         exported = torch.onnx.export(

@@ -1,12 +1,11 @@
 """What is asked of any ONNX graph, and how one is left after a library changed it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 
 from onnx import ModelProto, NodeProto, helper
 
 from dlagent.build.exported_program import canonical
-from dlagent.build.onnx_source import network_inputs
+from dlagent.build.onnx_source import each_node, network_inputs
 
 CONTRIB_DOMAIN = "com.microsoft"
 _NEWEST_IR = 10  # what ONNX Runtime 1.19 reads, which is in Triton 24.10
@@ -19,13 +18,6 @@ def operator_counts(model: ModelProto) -> dict[str, int]:
     Operators outside ONNX's own domain are named "domain::Operator".
     """
     return dict(sorted(Counter(_full_name(node) for node in each_node(model)).items()))
-
-
-def each_node(model: ModelProto) -> Iterator[NodeProto]:
-    """The nodes of the graph, of the graphs inside them (If, Loop, Scan) and of functions."""
-    yield from _within(model.graph.node)
-    for function in model.functions:
-        yield from _within(function.node)
 
 
 def finished(model: ModelProto, like: ModelProto) -> ModelProto:
@@ -55,13 +47,3 @@ def finished(model: ModelProto, like: ModelProto) -> ModelProto:
 
 def _full_name(node: NodeProto) -> str:
     return node.op_type if node.domain in _STANDARD else f"{node.domain}::{node.op_type}"
-
-
-def _within(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _within(attribute.g.node)
-            for graph in attribute.graphs:
-                yield from _within(graph.node)

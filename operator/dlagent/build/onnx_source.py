@@ -61,12 +61,16 @@ def main_opset(model: ModelProto) -> int:
     return max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
 
 
+def each_node(model: ModelProto) -> Iterator[NodeProto]:
+    """The nodes of the graph, of the graphs inside them (If, Loop, Scan) and of functions."""
+    yield from _within(model.graph.node)
+    for function in model.functions:
+        yield from _within(function.node)
+
+
 def _check_operators(model: ModelProto) -> None:
     own = {(function.domain, function.name) for function in model.functions}
-    nodes = [*_nodes(model.graph.node)]
-    for function in model.functions:
-        nodes.extend(_nodes(function.node))
-    for node in nodes:
+    for node in each_node(model):
         if (node.domain, node.op_type) in own:
             continue
         known = node.domain in _STANDARD_DOMAINS
@@ -96,17 +100,14 @@ def _check_versions(model: ModelProto, triton_version: str) -> None:
         )
 
 
-def _nodes(nodes: Sequence[NodeProto]) -> Iterator[NodeProto]:
-    """The nodes and those of the graphs inside them (If, Loop, Scan)."""
+def _within(nodes: Sequence[NodeProto]) -> Iterator[NodeProto]:
     for node in nodes:
         yield node
         for attribute in node.attribute:
-            for inner in _graphs_of(attribute):
-                yield from _nodes(inner.node)
-
-
-def _graphs_of(attribute: onnx.AttributeProto) -> list[GraphProto]:
-    return ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs)
+            if attribute.HasField("g"):
+                yield from _within(attribute.g.node)
+            for graph in attribute.graphs:
+                yield from _within(graph.node)
 
 
 def _invalid(message: str) -> BuildError:
