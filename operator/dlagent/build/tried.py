@@ -6,17 +6,21 @@ from dataclasses import dataclass, field
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
 from dlagent.domain.search.candidate import Candidate
 from dlagent.domain.search.halving import Estimate
-from dlagent.domain.search.timing import Rounds, timings
+from dlagent.domain.search.timing import Rounds, as_if_beside, timings
 
 
 @dataclass
 class Tried:
-    """One candidate; everything is None until it was made for the first time."""
+    """One candidate; everything is None until it was made for the first time.
+
+    `rounds` are its times, and `beside` those of the source in the same rounds.
+    """
 
     candidate: Candidate
     estimate: Estimate | None = None
     metric: float | None = None
     rounds: Rounds | None = None
+    beside: Rounds | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     size_bytes: int | None = None
     gate: GateResult | None = None
@@ -28,8 +32,12 @@ class Tried:
         self.verdict = verdict
         self.reason = reason
 
-    def report(self, batches: Sequence[int]) -> CandidateReport:
+    def report(self, batches: Sequence[int], source: Rounds) -> CandidateReport:
+        """`source` are the source's own times; the candidate's are told as they would be then."""
         candidate = self.candidate
+        times = None
+        if self.rounds is not None and self.beside is not None:
+            times = as_if_beside(self.rounds, self.beside, source)
         return CandidateReport(
             name=candidate.name,
             verdict=self.verdict,
@@ -42,7 +50,7 @@ class Tried:
             effort=self.estimate.effort if self.estimate is not None else None,
             seconds=round(self.seconds, 3),
             size_bytes=self.size_bytes,
-            timings=timings(batches, self.rounds) if self.rounds is not None else [],
+            timings=timings(batches, times) if times is not None else [],
             select_metric=self.metric,
             gate=self.gate,
         )

@@ -55,6 +55,15 @@ def relative_time(candidate: Rounds, source: Rounds) -> Interval:
     return median_interval(ratios)
 
 
+def as_if_beside(candidate: Rounds, beside: Rounds, source: Rounds) -> Rounds:
+    """A candidate's times as they would be in the rounds of `source`.
+
+    `beside` are the source's times in the candidate's own rounds: a machine that was busier then
+    must not make a candidate look slow beside those that were timed later.
+    """
+    return np.asarray(candidate / beside * np.median(source, axis=0))
+
+
 def timings(batches: Sequence[int], rounds: Rounds) -> list[Timing]:
     """The times by batch size, for the report."""
     result = []

@@ -20,6 +20,8 @@ def verdict_of(
         return Verdict.DROPPED, f"loses {limit.say(estimate.drop)} on the selection examples"
     if chosen is None:
         return Verdict.GATE_FAILED, "it may not serve, by spec.build.precision"
+    if name == SOURCE:
+        return Verdict.SLOWER, f"{chosen.candidate.name} takes {chosen.time.median:.0%} of its time"
     if is_tie(estimate.time, chosen.time):
         return (
             Verdict.SLOWER,

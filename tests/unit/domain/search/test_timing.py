@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlagent.domain.search.timing import Interval, median_interval, relative_time, timings
+from dlagent.domain.search.timing import (
+    Interval,
+    as_if_beside,
+    median_interval,
+    relative_time,
+    timings,
+)
 
 POSITIVE = st.floats(min_value=1e-3, max_value=1e3)
 
@@ -77,3 +83,11 @@ def test_the_report_has_each_batch_size_with_its_interval() -> None:
         first.high_milliseconds,
     )
     assert (8, 20.0) == (second.batch, second.milliseconds)
+
+
+def test_a_time_from_a_busy_hour_is_told_as_of_the_hour_of_the_source() -> None:
+    busy = np.asarray([[4.0, 40.0], [6.0, 60.0]])
+    candidate = busy * 0.5
+    quiet = np.asarray([[1.0, 10.0], [1.0, 12.0], [1.0, 11.0]])
+
+    assert [[0.5, 5.5], [0.5, 5.5]] == as_if_beside(candidate, busy, quiet).tolist()

@@ -67,6 +67,13 @@ SENTENCE = "loses 0.10 points, at most 0.40"
             id="another is faster",
         ),
         pytest.param(
+            estimate(SOURCE, 1.0),
+            BEST,
+            None,
+            (Verdict.SLOWER, "best takes 25% of its time"),
+            id="the source itself",
+        ),
+        pytest.param(
             estimate("a", 0.26),
             BEST,
             None,
