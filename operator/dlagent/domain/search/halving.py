@@ -19,9 +19,6 @@ from dlagent.domain.search.timing import Interval
 EFFORTS = (0.1, 0.3, 1.0)
 _KEPT = 0.5
 _FEWEST = 2  # so that there is a next one where the gate refuses the best
-# A network that is trained for a share e of the schedule is taken to lose at most 1/sqrt(e) times
-# what it loses in the end: optimistic, so that what gains late is not given up early.
-_GAIN_EXPONENT = 0.5
 # What is not at least this much faster is not worth being another network than the source.
 WORTHWHILE = 0.97
 
@@ -96,8 +93,10 @@ def too_slow(estimate: Estimate) -> str:
 def _hopeless(estimate: Estimate, limit: Limit) -> str | None:
     if not worthwhile(estimate):
         return too_slow(estimate)
-    gain = estimate.effort**_GAIN_EXPONENT if estimate.candidate.trained else 1.0
-    if estimate.at_least * gain > limit.at_most:
+    # What training has yet to gain is taken for the most that was seen: a network that was trained
+    # for a share of its epochs came to lose as small a share of what it lost then.
+    left = estimate.effort if estimate.candidate.trained else 1.0
+    if estimate.at_least * left > limit.at_most:
         share = f" after {estimate.effort:.0%} of the work" if estimate.effort < 1 else ""
         return f"loses {limit.say(estimate.drop)}{share}"
     return None
