@@ -17,7 +17,13 @@ from dlagent.api import names
 from dlagent.api.conditions import Reason
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND, DLAgentSpec
-from dlagent.domain.artifact.request import Target, artifact_key, build_id, build_request
+from dlagent.domain.artifact.request import (
+    Target,
+    artifact_key,
+    build_id,
+    build_request,
+    pinned_files,
+)
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.build.decision import known_digest
 from dlagent.domain.rollout.decide import pods_to_check
@@ -65,25 +71,28 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
             f"The operator's settings have no runtime {spec.serving.runtime!r}. Set"
             f" spec.serving.runtime to one of: {known}.",
         )
-    _refuse_scheme(spec.model.source.uri, settings)
     builder = settings.builder
     target = Target.model_validate(profile.target.model_dump())
     metadata = obj["metadata"]
-    request = build_request(
-        spec,
-        spec.model.source.sha256,
-        target,
-        builder.max_source_bytes,
-        builder.allowed_hosts,
-        builder.download_cache_bytes,
-        spec.build.image or builder.image,
-    )
     try:
+        request = build_request(
+            spec,
+            spec.model.source.sha256,
+            target,
+            builder.max_source_bytes,
+            builder.allowed_hosts,
+            builder.download_cache_bytes,
+            spec.build.image or builder.image,
+        )
         build = build_id(request, observe.annotation(obj, names.RETRY_ANNOTATION))
     except (ArithmeticError, ValueError) as error:  # a number that admission let through
         raise AgentRefused(
-            Reason.INVALID_SPEC, f"A number in spec.perceive cannot be read: {error!r}."
+            Reason.INVALID_SPEC,
+            f"A number in spec.perceive, spec.act or spec.build.gate cannot be read: {error!r}.",
         ) from error
+    _refuse_scheme("spec.model.source", request.source_uri, settings)
+    for field, file in pinned_files(request).items():
+        _refuse_scheme(field, file.uri, settings)
     return Agent(
         namespace=metadata["namespace"],
         name=metadata["name"],
@@ -97,13 +106,13 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
     )
 
 
-def _refuse_scheme(uri: str, settings: Settings) -> None:
+def _refuse_scheme(field: str, uri: str, settings: Settings) -> None:
     scheme = uri.partition("://")[0]
     allowed = settings.builder.allowed_schemes
     if scheme not in allowed:
         raise AgentRefused(
             Reason.INVALID_SPEC,
-            f"Sources of scheme {scheme!r} are not allowed. Set spec.model.source.uri to one of"
+            f"Sources of scheme {scheme!r} are not allowed. Set {field}.uri to one of"
             f" {', '.join(f'{item}://' for item in allowed)}, or add the scheme to"
             " builder.allowedSchemes in the operator's settings.",
         )
@@ -118,11 +127,15 @@ def _complaints(error: ValidationError) -> str:
 def _build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
     """A digest of what the Job is made of beside the build itself: other options, another Job."""
     secret = spec.model.source.secret_ref
+    accelerator = spec.serving.accelerator
     options = {
         "build": spec.build.model_dump(mode="json", by_alias=True, exclude_none=True),
         "limit": builder.max_source_bytes,
         "hosts": builder.allowed_hosts,
         "secret": secret.name if secret is not None else None,
+        # What it measures on.
+        "runtime": spec.serving.runtime,
+        "accelerator": accelerator.model_dump(mode="json") if accelerator is not None else None,
     }
     text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

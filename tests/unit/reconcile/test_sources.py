@@ -6,7 +6,7 @@ import pytest
 
 from dlagent.runtime.settings import Settings, parse_settings
 from tests.unit.reconcile.fake import FakeCluster, Operator, agent_object
-from tests.unit.reconcile.lives import told
+from tests.unit.reconcile.lives import message, told
 
 URI = "s3://models/shoes.onnx"
 
@@ -88,3 +88,51 @@ async def test_a_scheme_that_the_settings_do_not_allow_is_told(
 
     assert ("True", "InvalidSpec") == told(cluster, "Stalled")
     assert [] == cluster.of_kind("Job")
+
+
+async def test_another_accelerator_starts_a_build_that_waits_for_one_anew(
+    cluster: FakeCluster,
+) -> None:
+    """The build measures on what will serve, so that it needs the accelerator too."""
+    operator = Operator(cluster)
+    accelerator = {"resource": "nvidia.com/gpu", "count": 8}
+    cluster.put(agent_object(serving={"accelerator": accelerator}))
+    await operator.visit_all()
+    (before,) = cluster.of_kind("Job")
+
+    cluster.edit(serving={})
+    for _ in range(3):
+        await operator.visit_all()
+
+    (after,) = cluster.of_kind("Job")
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+
+
+@pytest.mark.parametrize(
+    ("build", "field"),
+    [
+        pytest.param(
+            {"dataset": {"uri": "gs://data/d.npz", "sha256": "1" * 64}},
+            "spec.build.dataset.uri",
+            id="a data set",
+        ),
+        pytest.param(
+            {
+                "dataset": {"uri": "s3://data/d.npz", "sha256": "1" * 64},
+                "distill": {"student": {"uri": "gs://data/s.pt2", "sha256": "2" * 64}},
+            },
+            "spec.build.distill.student.uri",
+            id="a student",
+        ),
+    ],
+)
+async def test_all_that_a_build_reads_must_be_of_an_allowed_scheme(
+    cluster: FakeCluster, build: dict[str, Any], field: str
+) -> None:
+    operator = Operator(cluster, with_network())
+    cluster.put(agent_object(build=build))
+    await operator.visit_all()
+
+    assert ("False", "InvalidSpec") == told(cluster, "Ready")
+    assert f"Set {field} to one of" in message(cluster)
+    assert [] == list(cluster.of_kind("Job"))

@@ -23,6 +23,7 @@ _MESSAGE_CHARACTERS = 300
 _GLOG = re.compile(r"^[EF]\d{4} .*?\] ?(?P<text>.*)")  # an error line of Triton's log
 LOADER_MISSING, LOADER_CORRUPT, LOADER_NO_SPACE = 20, 21, 22
 _KILLED = 137
+_NO_EXTENDED_RESOURCE = re.compile(r"Insufficient [\w.-]+/")  # only those have a prefix
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,13 @@ def _unschedulable(message: str, part: str) -> Trouble:
             f"A volume is not there yet: {_short(message)} Look at the namespace's"
             " PersistentVolumeClaims (kubectl get pvc) and their storage class.",
         )
+    # A build needs the accelerator too: it measures on what will serve.
+    lacks_accelerator = _NO_EXTENDED_RESOURCE.search(message) is not None
+    accelerator = "spec.serving.accelerator, " if lacks_accelerator else ""
     return Trouble(
         Reason.UNSCHEDULABLE,
         f"No node takes the pod: {_short(message)} Add a node that fits, or change"
-        f" {part}.resources, {part}.nodeSelector or {part}.tolerations.",
+        f" {accelerator}{part}.resources, {part}.nodeSelector or {part}.tolerations.",
     )
 
 

@@ -27,6 +27,18 @@ TABLE: list[tuple[str, Pod, str | None, str]] = [
         "spec.serving.nodeSelector",
     ),
     (
+        "no accelerator is left, which a build needs as well",
+        pod(unschedulable="0/1 nodes are available: 1 Insufficient nvidia.com/gpu."),
+        "Unschedulable",
+        "change spec.serving.accelerator, ",
+    ),
+    (
+        "no memory is left",
+        pod(unschedulable="0/1 nodes are available: 1 Insufficient memory."),
+        "Unschedulable",
+        "or change spec.serving.resources",
+    ),
+    (
         "a claim is missing",
         pod(unschedulable='persistentvolumeclaim "models" not found'),
         "VolumeMissing",
