@@ -56,21 +56,26 @@ def wait_replicas(agent: Agent, count: int, within_seconds: float = UP_SECONDS) 
 
 
 @contextmanager
-def quick_operator(cluster: Cluster, prometheus_url: str | None = None) -> Iterator[None]:
-    """The operator with shorter times, which may ask another Prometheus, while the block runs."""
-    real = cluster.service_url("monitoring", "prometheus")
-    usual = deploy.operator_values(real)
-    times = {"tickSeconds": 2, "holdSeconds": QUICK_HOLD_SECONDS}
-    runtime = {"podStartSeconds": 5}
-    quick = {
-        "scaling": times,
-        "prometheus": {"url": prometheus_url or real},
-        "runtimes": {"simulated-accelerator": runtime},
-    }
+def operator_with(cluster: Cluster, settings: Json) -> Iterator[None]:
+    """The operator with these settings, by its chart, while the block runs."""
+    usual = deploy.operator_values(cluster.service_url("monitoring", "prometheus"))
     deploy.operator(
-        cluster.kube(), cluster.kubeconfig, merged(usual, {"settings": quick}), Silent()
+        cluster.kube(), cluster.kubeconfig, merged(usual, {"settings": settings}), Silent()
     )
     try:
         yield
     finally:
         deploy.operator(cluster.kube(), cluster.kubeconfig, usual, Silent())
+
+
+@contextmanager
+def quick_operator(cluster: Cluster, prometheus_url: str | None = None) -> Iterator[None]:
+    """The operator with shorter times, which may ask another Prometheus, while the block runs."""
+    quick: Json = {
+        "scaling": {"tickSeconds": 2, "holdSeconds": QUICK_HOLD_SECONDS},
+        "runtimes": {"simulated-accelerator": {"podStartSeconds": 5}},
+    }
+    if prometheus_url is not None:
+        quick["prometheus"] = {"url": prometheus_url}
+    with operator_with(cluster, quick):
+        yield

@@ -3,24 +3,17 @@
 Needs no operator: `bare_apiserver` is enough.
 """
 
-import json
-import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from admission import SMALLEST, agent, namespace_of_its_own, refusal
 from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
 from harness import Json, Kubectl, KubectlError, eventually, merged
 
-CRD = Path(__file__).parents[2] / "crds/dlagents.yaml"
 IMAGE: list[Json] = [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}]
-SMALLEST: Json = {
-    "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
-    "slo": {"latency": {"thresholdMilliseconds": 50}},
-}
 FULL: Json = {
     "model": {
         "source": {
@@ -55,6 +48,15 @@ FULL: Json = {
     "build": {
         "image": "registry.example/builder:1",
         "timeoutMinutes": 30,
+        "timeBudgetMinutes": 10,
+        "dataset": {"uri": "pvc://models/shoes.npz", "sha256": "1a" * 32},
+        "gate": {"metric": "TopK", "k": 3, "maxDropPercent": "0.5"},
+        "precision": "Auto",
+        "prune": {"channelsPercent": 50},
+        "distill": {
+            "epochs": 3,
+            "student": {"uri": "s3://models/small.pt2", "sha256": "2b" * 32},
+        },
         "resources": {"requests": {"cpu": 1, "memory": "2Gi"}, "limits": {"memory": "8Gi"}},
         "nodeSelector": {"disk": "fast"},
         "tolerations": [{"operator": "Exists"}],
@@ -601,34 +603,10 @@ BAD: list[tuple[str, Json, str]] = [
 ]
 
 
-def agent(name: str, spec: Json) -> Json:
-    return {
-        "apiVersion": "dlagent.io/v1alpha1",
-        "kind": "DLAgent",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-
-
 @pytest.fixture(scope="module")
 def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
-    binary = Path(sys.executable).with_name("kubectl")
-    namespace = f"admission-{uuid.uuid4().hex[:6]}"  # each worker its own
-    kubectl = Kubectl(str(binary), kubeconfig, namespace)
-    if "dlagents.dlagent.io" not in kubectl("get", "crds", "-o", "name"):
-        kubectl("apply", "--server-side", "-f", str(CRD))
-    kubectl("wait", "--for=condition=Established", "crd/dlagents.dlagent.io")
-    kubectl("create", "namespace", namespace)
-    # kubectl finds a new resource only once discovery has it.
-    eventually(lambda: kubectl("get", "dlagents") is not None, what="the apiserver serves dlagents")
-    yield kubectl
-    kubectl("delete", "namespace", namespace, "--wait=false")
-
-
-def refusal(kubectl: Kubectl, manifest: Json) -> str:
-    with pytest.raises(KubectlError) as refused:
-        kubectl("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(manifest))
-    return str(refused.value)
+    with namespace_of_its_own(kubeconfig) as kubectl:
+        yield kubectl
 
 
 @pytest.mark.parametrize(("change", "message"), [row[1:] for row in BAD], ids=[r[0] for r in BAD])

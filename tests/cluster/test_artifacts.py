@@ -1,21 +1,18 @@
 """The store of a real namespace: looked at by `dlagent artifacts`, swept by the operator's Job."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
 from dlagent.cli.artifacts import app
-from harness import Agent, Kubectl, eventually
+from harness import Agent, eventually
 from models import scaling_model, write
-from rooms import OperatorUnderTest, Room
+from rooms import Room
+from scaled import operator_with
 
 ROW = [1.0, 2.0, 3.0, 4.0]
 TRIPLED = [3.0, 6.0, 9.0, 12.0]
-SETTINGS = "dlagent-operator-settings"
 
 
 def artifacts(room: Room, *words: str) -> str:
@@ -76,31 +73,15 @@ def test_what_builds_have_made_is_listed_verified_and_pruned(room: Room) -> None
     assert [] == room.kubectl.items("pods", "-l", "app.kubernetes.io/component=store")
 
 
-@contextmanager
-def swept_often(system: Kubectl, operator: OperatorUnderTest) -> Iterator[None]:
-    """The operator with settings by which a sweep is always due, and nothing is young."""
-    before = system.json("get", "configmap", SETTINGS)["data"]["settings.yaml"]
-    settings = yaml.safe_load(before)
-    settings["artifacts"]["sweep"] = {"intervalHours": 0.001, "graceHours": 0.001}
-    try:
-        _restart_with(system, operator, yaml.safe_dump(settings))
-        yield
-    finally:
-        _restart_with(system, operator, before)
-
-
-def _restart_with(system: Kubectl, operator: OperatorUnderTest, settings: str) -> None:
-    patch = json.dumps({"data": {"settings.yaml": settings}})
-    system("patch", "configmap", SETTINGS, "--type=merge", "-p", patch)
-    operator.kill()
-    operator.wait_available()
+# By which a sweep is always due, and nothing is young.
+SWEPT_OFTEN = {"artifacts": {"sweep": {"intervalHours": 0.001, "graceHours": 0.001}}}
 
 
 @pytest.mark.disruptive
-def test_the_operator_sweeps_what_no_agent_names(room: Room, operator: OperatorUnderTest) -> None:
+def test_the_operator_sweeps_what_no_agent_names(room: Room) -> None:
     agent, first, second = replaced(room)
 
-    with swept_often(operator.kubectl, operator):
+    with operator_with(room.cluster, SWEPT_OFTEN):
         eventually(
             lambda: stored(room),
             lambda keys: keys == {second},
