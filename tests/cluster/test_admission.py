@@ -69,6 +69,7 @@ FULL: Json = {
         "maxBatchSize": 16,
         "batchDelayMicroseconds": 0,
         "instancesPerReplica": 2,
+        "responseCache": True,
         "accelerator": {"resource": "nvidia.com/gpu", "count": 1},
         "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "4Gi"}},
         "tolerations": [
