@@ -16,7 +16,7 @@ from dlagent.build.parity import Run, check_same
 from dlagent.build.runtime import Array, Session
 from dlagent.build.search import GateOpinion, Score
 from dlagent.build.workshop import Examples, answers
-from dlagent.domain.artifact.report import ClassReport, GateResult
+from dlagent.domain.artifact.report import ClassReport, GateReport, GateResult
 from dlagent.domain.data.split import Part
 from dlagent.domain.gate.decision import LEVEL, Finalist, decide_gate
 from dlagent.domain.gate.evidence import Evidence, LargestError, NotFinite, compare
@@ -99,21 +99,26 @@ class DataJury:
         """The source's own output for a part."""
         return self._source_answers(part, self._examples.count(part))
 
-    def before_and_after(self, session: Session) -> tuple[float, float]:
-        """The metric on the gate's examples, of the source and of a network."""
+    def report(self, session: Session) -> GateReport:
+        """A network on the gate's examples beside the source, as a whole and by class."""
         after = self._answers(session, Part.GATE, self._examples.count(Part.GATE))
         evidence = self._evidence(Part.GATE, after)
-        if isinstance(evidence, NotFinite):
-            return math.nan, math.nan
-        return evidence.before, evidence.after
+        finite = None if isinstance(evidence, NotFinite) else evidence
+        return GateReport(
+            metric=str(self._limit.metric),
+            limit=self._limit.at_most,
+            before=finite.before if finite else math.nan,
+            after=finite.after if finite else math.nan,
+            per_class=self._per_class(after),
+        )
 
-    def per_class(self, session: Session) -> list[ClassReport]:
-        """The table by class on the gate's examples; empty without labels."""
+    def _per_class(self, after: Array) -> list[ClassReport]:
         labels = self._examples.labels(Part.GATE)
         if labels is None or not self._limit.metric.needs_labels:
             return []
-        before = self._source_answers(Part.GATE, len(labels))
-        after = self._answers(session, Part.GATE, len(labels))
+        changes = class_changes(
+            labels, classes_of(self.source_scores(Part.GATE)), classes_of(after)
+        )
         return [
             ClassReport(
                 label=change.before.label,
@@ -123,7 +128,7 @@ class DataJury:
                 precision_before=change.before.precision,
                 precision_after=change.after.precision,
             )
-            for change in class_changes(labels, classes_of(before), classes_of(after))
+            for change in changes
         ]
 
     def _answers(self, session: Session, part: Part, count: int) -> Array:

@@ -233,13 +233,5 @@ def _optimised(loaded: Loaded, judging: _Judging, found: Found) -> Optimised:
 
 def _gate_report(judging: _Judging, network: Network) -> GateReport | None:
     if not isinstance(judging.jury, DataJury):
-        return None
-    session = Session(network.model.SerializeToString())
-    before, after = judging.jury.before_and_after(session)
-    return GateReport(
-        metric=str(judging.limit.metric),
-        limit=judging.limit.at_most,
-        before=before,
-        after=after,
-        per_class=judging.jury.per_class(session),
-    )
+        return None  # there is no data set
+    return judging.jury.report(Session(network.model.SerializeToString()))

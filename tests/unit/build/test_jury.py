@@ -124,7 +124,7 @@ def test_too_few_examples_are_told_of(gate: int, enough: bool) -> None:
 
 
 def test_the_table_by_class_shows_what_was_lost() -> None:
-    rows = jury().per_class(session(WITHOUT_ONE_CLASS))
+    rows = jury().report(session(WITHOUT_ONE_CLASS)).per_class
 
     assert [0, 1, 2, 3] == [row.label for row in rows]
     assert [1.0, 1.0, 1.0, 0.0] == [row.recall_after for row in rows]
