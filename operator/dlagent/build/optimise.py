@@ -112,16 +112,15 @@ def _judging(request: BuildRequest, loaded: Loaded, progress: Progress) -> _Judg
         return _Judging(parity, parity, NO_LOSS, None, None)
     progress.begin("data", f"reading {request.optimise.dataset.uri}")
     limit = request.optimise.limit()
-    examples, report = _examples(request, request.optimise, loaded)
+    examples, report = _examples(request, request.optimise, loaded.network, loaded.dataset)
     jury = DataJury(loaded.network, examples, limit)
     _check_source(jury, examples, limit)
     return _Judging(jury, jury, limit, examples, report)
 
 
 def _examples(
-    request: BuildRequest, wanted: Optimise, loaded: Loaded
+    request: BuildRequest, wanted: Optimise, network: Network, path: Path
 ) -> tuple[Examples, DataReport]:
-    network = loaded.network
     if not network.batched:
         raise BuildError(
             FailureReason.INVALID_DATASET,
@@ -129,8 +128,7 @@ def _examples(
             " network with a free first axis, or remove spec.build.dataset",
         )
     planned = plan(network, request)
-    assert loaded.dataset is not None  # noqa: S101  # the caller has asked
-    dataset = load_dataset(loaded.dataset, planned.raw(), request.max_source_bytes)
+    dataset = load_dataset(path, planned.raw(), request.max_source_bytes)
     classes = network.outputs[0].shape[-1] if network.outputs[0].shape else 1
     if dataset.labels is not None:
         check_labels(dataset.labels, classes)

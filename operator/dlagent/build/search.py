@@ -29,7 +29,7 @@ from dlagent.domain.search.halving import (
     too_slow,
     worthwhile,
 )
-from dlagent.domain.search.timing import Interval, relative_time
+from dlagent.domain.search.timing import Interval, Rounds, relative_time
 from dlagent.domain.search.verdict import verdict_of
 
 _ROUNDS = 9  # for an estimate; an interval of 95 % for a median needs six
@@ -199,7 +199,7 @@ class Search:
         self._say(f"comparing {len(made) + 1} versions")
         sessions = {SOURCE: self._source}
         sessions |= {c.name: Session(self._data(c.name)) for c in self._worthwhile(made)}
-        complete = self._final_estimates(sessions)
+        complete, source_rounds = self._final_estimates(sessions)
         serving = [e for e in complete if may_serve(e.candidate)]
         ordered = finalists(serving, self._limit.at_most)
         names = [estimate.candidate.name for estimate in ordered]
@@ -207,9 +207,7 @@ class Search:
         passed = {name for name, opinion in opinions.items() if opinion.result.passed}
         chosen = winner(ordered, passed, may_serve(self._tried[SOURCE].candidate))
         self._tell(complete, opinions, chosen, may_serve)
-        source = self._tried[SOURCE].rounds
-        assert source is not None  # noqa: S101  # it was timed just now
-        reports = [tried.report(self._batches, source) for tried in self._tried.values()]
+        reports = [tried.report(self._batches, source_rounds) for tried in self._tried.values()]
         reports += [
             CandidateReport(name=s.name, verdict=Verdict.NOT_APPLICABLE, reason=s.reason)
             for s in plan.skipped
@@ -229,8 +227,11 @@ class Search:
                 kept.append(candidate)
         return kept
 
-    def _final_estimates(self, sessions: Mapping[str, Session]) -> list[Estimate]:
-        """All that were made in full, timed anew and all together, in the order of planning."""
+    def _final_estimates(self, sessions: Mapping[str, Session]) -> tuple[list[Estimate], Rounds]:
+        """All that were made in full, timed anew and all together, in the order of planning.
+
+        And the times of the source among them.
+        """
         score = self._jury.score(self._source, 1.0)
         source = self._tried[SOURCE]
         source.metric, source.size_bytes = score.metric, len(self._data(SOURCE))
@@ -246,7 +247,7 @@ class Search:
                 relative = relative_time(raced[name], raced[SOURCE])
                 tried.estimate = replace(tried.estimate, time=relative)
                 estimates.append(tried.estimate)
-        return estimates
+        return estimates, raced[SOURCE]
 
     def _compare_with(self, source: float | None) -> None:
         """What was seen on a part of the examples is told as if it had been seen on all of them.
