@@ -83,7 +83,8 @@ def pod_state(pod: Json) -> str:
     phase = str(status.get("phase", "Unknown"))
     if phase == "Running" and not ready:
         return "Running, not ready"
-    if phase == "Pending" and status.get("initContainerStatuses"):
+    loader = [c for c in status.get("initContainerStatuses", []) if c.get("name") == "load"]
+    if phase == "Pending" and loader:
         return "Loading the model"
     return "Ready" if phase == "Running" else phase
 

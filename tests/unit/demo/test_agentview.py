@@ -30,6 +30,7 @@ def screen() -> tuple[Screen, io.StringIO]:
 
 
 WAITING = {"state": {"waiting": {"reason": "ErrImagePull"}}}
+TRITON = [{"name": "triton"}]
 STARTING = {"state": {"waiting": {"reason": "PodInitializing"}}}
 READY = [{"type": "Ready", "status": "True"}]
 
@@ -40,9 +41,16 @@ READY = [{"type": "Ready", "status": "True"}]
         pytest.param(pod("Pending"), "Pending", id="not scheduled"),
         pytest.param(pod("Pending", containerStatuses=[WAITING]), "ErrImagePull", id="no image"),
         pytest.param(
-            pod("Pending", containerStatuses=[STARTING], initContainerStatuses=[{}]),
+            pod("Pending", containerStatuses=[STARTING], initContainerStatuses=[{"name": "load"}]),
             "Loading the model",
             id="the init container works",
+        ),
+        pytest.param(
+            pod(
+                "Pending", containerStatuses=[STARTING], initContainerStatuses=[{"name": "triton"}]
+            ),
+            "Pending",
+            id="a build waits for the Triton that it measures on",
         ),
         pytest.param(pod("Running"), "Running, not ready", id="probes do not pass yet"),
         pytest.param(pod("Running", conditions=READY), "Ready", id="ready"),
