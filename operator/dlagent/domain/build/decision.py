@@ -13,7 +13,12 @@ from dlagent.api.status import CandidateStatus, DLAgentStatus
 from dlagent.domain.artifact.request import artifact_key
 from dlagent.domain.artifact.summary import Outcome
 from dlagent.domain.build.artifact import Artifact, artifact_of
-from dlagent.domain.build.failure import build_failure, build_trouble, retry_hint
+from dlagent.domain.build.failure import (
+    build_failure,
+    build_trouble,
+    failed_for_good,
+    retry_hint,
+)
 from dlagent.domain.rollout.plan import Action, Delete, StartBuild, WriteRecord
 from dlagent.domain.rollout.seen import Agent, Job, Pod, Record, Seen
 from dlagent.domain.status.model import find_condition, is_true, timestamp
@@ -65,7 +70,7 @@ def decide_build(seen: Seen, now: datetime) -> BuildDecision:
                 _delete_job(job, "spec.build, the source's Secret or the settings changed"),
             ),
         )
-    if job.failure is not None:
+    if job.failure is not None or failed_for_good(job):
         return _failed(seen, job, now)
     return _running(job)
 

@@ -1,6 +1,6 @@
 """Why a build failed or does not get on, and what a person can do about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dlagent.api.conditions import Reason
 from dlagent.domain.artifact.summary import EXIT_TERMINAL, FailureReason, Outcome
@@ -84,6 +84,12 @@ def _timed_out(agent: Agent, trouble: Trouble | None) -> BuildFailure:
     message = f"The build did not end within {minutes} min. Raise spec.build.timeoutMinutes"
     because = f", or see why its pod did not run: {trouble.message}" if trouble else "."
     return BuildFailure(Reason.BUILD_TIMED_OUT, message + because, terminal=True)
+
+
+def failed_for_good(job: Job) -> bool:
+    """The newest pod told of a failure after which Kubernetes fails the Job too, a moment later."""
+    told = replace(job, pods=job.pods[-1:]).result
+    return told is not None and told.exit_code() == EXIT_TERMINAL
 
 
 def build_trouble(job: Job) -> Trouble | None:

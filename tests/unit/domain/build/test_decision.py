@@ -125,6 +125,13 @@ TABLE: list[tuple[str, Seen, str, list[str], list[str]]] = [
         [],
     ),
     (
+        "the pod told of a terminal failure, and its Job will fail in a moment",
+        seen(jobs=(failed_job(FailureReason.GATE_FAILED, failure=None, finished_at=None),)),
+        "GateFailed",
+        [],
+        [],
+    ),
+    (
         "a transient failure waits at first",
         seen(jobs=(failed_job(FailureReason.SOURCE_UNAVAILABLE),)),
         "SourceUnavailable",
@@ -208,6 +215,13 @@ def test_build(situation: Seen, reason: str, actions: list[str], deletions: list
     assert actions == [type(action).__name__ for action in decision.actions]
     assert deletions == [deletion.kind for deletion in decision.deletions]
     assert (decision.artifact is not None) == (reason in ("Built", "Cached"))
+
+
+def test_a_terminal_failure_is_for_a_person_before_its_job_has_failed_too() -> None:
+    told = failed_job(FailureReason.GATE_FAILED)
+    soon = decide_build(seen(jobs=(replace(told, failure=None, finished_at=None),)), NOW)
+    assert soon.stalled
+    assert decide_build(seen(jobs=(told,)), NOW) == soon
 
 
 def test_a_resolved_digest_is_insisted_on_when_the_artifact_is_built_again() -> None:
