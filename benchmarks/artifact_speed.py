@@ -5,12 +5,15 @@ speedup_bN_eager   the same against eager PyTorch
 speedup_bN_compile the same against torch.compile; null where no C++ compiler is there
 metric_before      of the source, on examples that the build has not seen
 metric_after       of the winner, on the same
+versions           of each version that was timed in the search: its speed-ups over the source
+                   there, its metric on the selection examples, and the effort that it stands for
 
 All on one thread, taken in turns. The baseline of each is in the same run by its nature.
 """
 
 import argparse
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +27,8 @@ from dlagent.build import exported_program
 from dlagent.build.race import BATCHES, race
 from dlagent.build.runtime import Session
 from dlagent.build.workshop import answers
+from dlagent.domain.artifact.report import Report
+from dlagent.domain.search.candidate import SOURCE
 from dlagent.domain.search.timing import Rounds
 
 WINNER, FP32, EAGER, COMPILED = "winner", "fp32", "eager", "compile"
@@ -51,11 +56,14 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(known), help="some of them, with commas")
     parser.add_argument("--minutes", type=int, default=30, help="time budget of each build")
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--reports", type=Path, help="keep NAME.json, as report.json, in a folder")
     options = parser.parse_args()
     figures = {}
     for name in options.models.split(","):
         subject = known[name]()
         built = build_subject(subject, options.minutes, options.epochs)
+        if options.reports:
+            (options.reports / f"{name}.json").write_text(built.report.to_json())
         figures[name] = _figures(subject, built)
         say(f"{name}: {figures[name]}")
     report(figures)
@@ -84,6 +92,24 @@ def _figures(subject: Subject, built: BuiltSubject) -> dict[str, Any]:
         "metric": subject.figure,
         "metric_before": round(subject.judge(before, before), 4),
         "metric_after": round(subject.judge(before, after), 4),
+        "versions": _versions(built.report),
+    }
+
+
+def _versions(told: Report) -> dict[str, dict[str, float | None]]:
+    """By name, as the search saw them; most have been made with less than the full effort."""
+    timed = {each.name: each for each in told.candidates if each.timings}
+    source = timed[SOURCE].timings
+    return {
+        name: {
+            **{
+                f"speedup_b{own.batch}": round(base.milliseconds / own.milliseconds, 2)
+                for base, own in zip(source, each.timings, strict=False)
+            },
+            "metric": each.select_metric,
+            "effort": each.effort,
+        }
+        for name, each in timed.items()
     }
 
 
