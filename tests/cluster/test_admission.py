@@ -3,13 +3,11 @@
 Needs no operator: `bare_apiserver` is enough.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission import IMAGE, SMALLEST, agent, namespace_of_its_own, refusal, source
+from admission import IMAGE, SMALLEST, agent, refusal, source
 from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
 from harness import Json, Kubectl, KubectlError, eventually, merged
 
@@ -221,12 +219,6 @@ BAD: list[tuple[str, Json, str]] = [
         'unknown field "spec.maxBatchSize"',
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
-    with namespace_of_its_own(kubeconfig) as kubectl:
-        yield kubectl
 
 
 @pytest.mark.parametrize(("change", "message"), [row[1:] for row in BAD], ids=[r[0] for r in BAD])

@@ -1,11 +1,8 @@
 """What admission says of where a model comes from, its format and its tensors."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from admission import IMAGE, SMALLEST, agent, namespace_of_its_own, refusal, source
+from admission import IMAGE, SMALLEST, agent, refusal, source
 from harness import Json, Kubectl, merged
 
 # What is wrong, the change that makes it so, and what kubectl prints of it.
@@ -173,12 +170,6 @@ BAD: list[tuple[str, Json, str]] = [
         'spec.model.inputs[1]: Duplicate value: {"name":"x"}',
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
-    with namespace_of_its_own(kubeconfig) as kubectl:
-        yield kubectl
 
 
 @pytest.mark.parametrize(("change", "message"), [row[1:] for row in BAD], ids=[r[0] for r in BAD])

@@ -1,12 +1,10 @@
 """What admission says of the steps before and after the network: spec.perceive and spec.act."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission import SMALLEST, agent, namespace_of_its_own, refusal
+from admission import SMALLEST, agent, refusal
 from harness import Json, Kubectl, merged
 
 
@@ -226,12 +224,6 @@ BAD: list[tuple[str, Json, str]] = [
         "nothing but labels can follow argmax or topK",
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
-    with namespace_of_its_own(kubeconfig) as kubectl:
-        yield kubectl
 
 
 @pytest.mark.parametrize(("change", "message"), [row[1:] for row in BAD], ids=[r[0] for r in BAD])

@@ -48,11 +48,9 @@ class FaultyAzure(FaultyServer):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyAzure]:
-    with clouds.azure(tmp_path_factory.mktemp("azurite")) as url:
-        found = FaultyAzure(url)
-        found.start()
+    folder = tmp_path_factory.mktemp("azurite")
+    with clouds.azure(folder) as url, FaultyAzure(url).running() as found:
         yield found
-        found.stop()
 
 
 class TestAzure(ObjectStoreTests):

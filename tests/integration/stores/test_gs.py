@@ -45,11 +45,9 @@ class FaultyGoogle(FaultyServer):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyGoogle]:
-    with clouds.google(tmp_path_factory.mktemp("gcs")) as url:
-        found = FaultyGoogle(url)
-        found.start()
+    folder = tmp_path_factory.mktemp("gcs")
+    with clouds.google(folder) as url, FaultyGoogle(url).running() as found:
         yield found
-        found.stop()
 
 
 class TestGoogle(ObjectStoreTests):

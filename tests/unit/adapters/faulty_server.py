@@ -5,8 +5,9 @@ The fault is at the server, so that the client is the one of production, with it
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -65,15 +66,18 @@ class FaultyServer(ABC):
     def environment(self) -> Mapping[str, str]:
         """The entries of the Secret that opens the store."""
 
-    def start(self) -> None:
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """With its bucket, until the block ends."""
         self._thread.start()
-        self.make_bucket()
-        self.calm()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join(10)
-        self._server.server_close()
+        try:
+            self.make_bucket()
+            self.calm()
+            yield self
+        finally:
+            self._server.shutdown()
+            self._thread.join(10)
+            self._server.server_close()
 
     def calm(self) -> None:
         """No faults from now on, and requests are counted anew."""

@@ -7,7 +7,7 @@ completes. See tests/unit/adapters/object_store_contract.py.
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -96,6 +96,26 @@ def count_requests(server: FaultyServer, store: ObjectStore, prepare: Prepare, a
     return len(server.requests)
 
 
+def attempts(
+    server: FaultyServer, fresh: Callable[[], ObjectStore], prepare: Prepare, act: Act
+) -> Iterator[tuple[int, ObjectStore]]:
+    """Each request that `act` makes, by its number, and a store that is prepared for it."""
+    for at in range(count_requests(server, fresh(), prepare, act)):
+        store = fresh()
+        server.calm()
+        prepare(store)
+        server.calm()
+        yield at, store
+
+
+def outcome(server: FaultyServer, store: ObjectStore) -> bool:
+    """Whether what a fault has left is whole; the next run completes in any case."""
+    server.calm()
+    whole = is_whole(store)
+    assert_the_next_run_completes(store)
+    return whole
+
+
 def assert_the_next_run_completes(store: ObjectStore) -> None:
     if not is_whole(store):
         store.set_aside(KEY)
@@ -123,19 +143,13 @@ class FaultTests(Stores):
         when: str,
     ) -> None:
         seen = set()
-        for at in range(count_requests(server, fresh(), prepare, act)):
-            store = fresh()
-            server.calm()
-            prepare(store)
-            server.calm()
+        for at, store in attempts(server, fresh, prepare, act):
             setattr(server, when, lambda number, at=at: number >= at)
 
             with pytest.raises(OSError, match=r"."):
                 act(store)
 
-            server.calm()
-            seen.add(is_whole(store))
-            assert_the_next_run_completes(store)
+            seen.add(outcome(server, store))
         assert outcomes == seen
 
     @pytest.mark.slow
@@ -151,11 +165,7 @@ class FaultTests(Stores):
         when: str,
     ) -> None:
         seen = set()
-        for at in range(count_requests(server, fresh(), prepare, act)):
-            store = fresh()
-            server.calm()
-            prepare(store)
-            server.calm()
+        for at, store in attempts(server, fresh, prepare, act):
             prefix = store._root.removeprefix(f"{BUCKET}/")
             child = multiprocessing.get_context("fork").Process(
                 target=act_in_child, args=(server, prefix, act)
@@ -171,7 +181,5 @@ class FaultTests(Stores):
             child.join(60)
             assert -signal.SIGKILL == child.exitcode
 
-            server.calm()
-            seen.add(is_whole(store))
-            assert_the_next_run_completes(store)
+            seen.add(outcome(server, store))
         assert outcomes == seen

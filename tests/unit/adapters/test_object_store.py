@@ -14,10 +14,8 @@ from tests.unit.adapters.object_store_faults import FaultTests
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultyS3]:
-    found = FaultyS3()
-    found.start()
-    yield found
-    found.stop()
+    with FaultyS3().running() as found:
+        yield found
 
 
 class TestS3(ObjectStoreTests):

@@ -10,10 +10,8 @@ from tests.unit.store.object_store_way import WayTests
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultyS3]:
-    found = FaultyS3()
-    found.start()
-    yield found
-    found.stop()
+    with FaultyS3().running() as found:
+        yield found
 
 
 class TestS3(WayTests):
