@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ SMALLEST: Json = {
     "model": {"source": {"uri": "pvc://models/shoes.onnx"}},
     "slo": {"latency": {"thresholdMilliseconds": 50}},
 }
+IMAGE: list[Json] = [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}]
 
 
 def agent(name: str, spec: Json) -> Json:
@@ -25,6 +27,10 @@ def agent(name: str, spec: Json) -> Json:
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def source(**fields: Any) -> Json:
+    return {"model": {"source": fields}}
 
 
 @contextmanager

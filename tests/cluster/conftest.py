@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from admission import namespace_of_its_own
 from dlagent_local.cluster import Cluster
 from harness import Kubectl, eventually
 from rooms import (
@@ -91,6 +92,13 @@ def kubeconfig(cluster: Cluster) -> Path:
 def kubectl_binary() -> str:
     beside_python = Path(sys.executable).with_name("kubectl")
     return str(beside_python) if beside_python.exists() else shutil.which("kubectl") or "kubectl"
+
+
+@pytest.fixture(scope="module")
+def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
+    """kubectl in a namespace of the module's own, on an apiserver that knows the resource."""
+    with namespace_of_its_own(kubeconfig) as kubectl:
+        yield kubectl
 
 
 @pytest.fixture(scope="session")

@@ -1,22 +1,14 @@
 """What admission says of spec.build: what may be done to a network, and what must be left of it."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from admission import SMALLEST, agent, namespace_of_its_own, refusal
+from admission import SMALLEST, agent, refusal
 from harness import Json, Kubectl, merged
 
 DATASET = {"uri": "pvc://models/shoes.npz", "sha256": "1a" * 32}
 STUDENT = {"uri": "pvc://models/small.pt2", "sha256": "2b" * 32}
-
-
-@pytest.fixture(scope="module")
-def kubectl(kubeconfig: Path) -> Iterator[Kubectl]:
-    with namespace_of_its_own(kubeconfig) as kubectl:
-        yield kubectl
 
 
 def build(**fields: Any) -> Json:

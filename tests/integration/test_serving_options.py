@@ -1,9 +1,7 @@
 """Warm-up requests and the response cache on the real Triton."""
 
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +10,11 @@ from tritonclient import http  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import Simulated
-from dlagent.domain.artifact.triton_config import ServingPlan, render_config, warm_up_requests
+from dlagent.domain.artifact.triton_config import ServingPlan, warm_up_requests
 from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
 from dlagent_local import standalone
+from tests.integration.example_on_triton import manifest_of_example, put_model
 
-ARTIFACT = Path(__file__).parents[2] / "model_repo"
 SIMULATED = Simulated(base_milliseconds=200, per_item_milliseconds=10)
 CACHED, PLAIN, SINGLE = "cached", "plain", "single"
 PLANS = {
@@ -28,7 +26,7 @@ PLANS = {
 
 @pytest.fixture(scope="module")
 def manifest() -> Manifest:
-    return Manifest.model_validate_json((ARTIFACT / "manifest.json").read_bytes())
+    return manifest_of_example()
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +35,7 @@ def server(
 ) -> Iterator[standalone.Triton]:
     root = tmp_path_factory.mktemp("options")
     for name, plan in PLANS.items():
-        shutil.copytree(ARTIFACT / "model/1", root / "models" / name / "1")
-        config = render_config(manifest.interface, plan, manifest.engine, SIMULATED)
-        (root / "models" / name / "config.pbtxt").write_text(config)
+        put_model(root / "models" / name, manifest, plan, SIMULATED)
     arguments = (*METRICS_ARGUMENTS, *response_cache_arguments())
     with standalone.triton(root / "models", root / "log", *arguments) as triton:
         yield triton

@@ -3,10 +3,8 @@
 The times are bounded below exactly and above generously: the machine may be busy.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,11 @@ from tritonclient import http  # type: ignore[import-untyped]  # ships no types
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.selfcheck import compare, golden_input
-from dlagent.domain.artifact.triton_config import ServingPlan, render_config, simulated_of
+from dlagent.domain.artifact.triton_config import ServingPlan, simulated_of
 from dlagent.manifests.deployment import METRICS_ARGUMENTS
 from dlagent_local import standalone
+from tests.integration.example_on_triton import manifest_of_example, put_model
 
-ARTIFACT = Path(__file__).parents[2] / "model_repo"
 SIMULATED = Simulated(base_milliseconds=40, per_item_milliseconds=20)
 BATCHES_OF_8, TWO_INSTANCES, PLAIN = "batches-of-8", "two-instances", "plain"
 PLANS = {
@@ -34,7 +32,7 @@ LATE_MILLISECONDS = 30
 
 @pytest.fixture(scope="module")
 def manifest() -> Manifest:
-    return Manifest.model_validate_json((ARTIFACT / "manifest.json").read_bytes())
+    return manifest_of_example()
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +54,6 @@ def client(server: standalone.Triton) -> Iterator[http.InferenceServerClient]:
         client.infer(name, pictures(1))
     yield client
     client.close()
-
-
-def put_model(
-    folder: Path, manifest: Manifest, plan: ServingPlan, simulated: Simulated | None
-) -> None:
-    shutil.copytree(ARTIFACT / "model/1", folder / "1")
-    config = render_config(manifest.interface, plan, manifest.engine, simulated)
-    (folder / "config.pbtxt").write_text(config)
 
 
 def pictures(rows: int) -> list[http.InferInput]:

@@ -10,9 +10,9 @@ makes them the artifact:
 
 Files of two builds of one key never mix: another content is another manifest, and so another
 folder. A manifest that was changed by one byte names a folder that is not there. Which of two
-builds wins is decided by a conditional put (If-None-Match), where the store has it; where it has
-not, the later one replaces the earlier, each whole. What is left by builds that died or lost has no
-manifest, and is swept when it is old. Every object is put in one request, so none is ever half.
+builds wins is decided by a conditional put (only if there is none), where the store has it; where
+it has not, the later one replaces the earlier, each whole. What is left by builds that died or lost
+has no manifest, and is swept when it is old. In each service an object is whole or is not there.
 """
 
 import contextlib
@@ -21,9 +21,10 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from dlagent.adapters.object_services import SERVICES, Service, client
 from dlagent.adapters.store import (
     ArtifactCorruptError,
     ArtifactMissingError,
@@ -32,7 +33,6 @@ from dlagent.adapters.store import (
     parse_table,
     verify_files,
 )
-from dlagent.api.names import STORE_PREFIX
 from dlagent.domain.artifact.layout import (
     ARTIFACTS,
     MANIFEST,
@@ -41,16 +41,8 @@ from dlagent.domain.artifact.layout import (
     artifact_path,
 )
 
-SCHEMES = ("s3",)
-_OPTIONS = {
-    "key": "AWS_ACCESS_KEY_ID",
-    "secret": "AWS_SECRET_ACCESS_KEY",
-    "token": "AWS_SESSION_TOKEN",
-    "endpoint_url": "AWS_ENDPOINT_URL",
-}
 _USED = "used"
 _READ_BYTES = 8 << 20
-_ONE_REQUEST_BYTES = 5 << 30  # the most that a put may have; a model file is smaller
 _DIGEST_CHARACTERS = 32
 
 
@@ -73,32 +65,16 @@ class _Listed:
         self.has_manifest |= path == MANIFEST
 
 
-def credentials(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What s3fs is to be told; nothing where it is to look for itself."""
-    own = {
-        name.removeprefix(STORE_PREFIX): value
-        for name, value in environment.items()
-        if name.startswith(STORE_PREFIX)
-    }
-    if not own:
-        return {}
-    # No key is no credentials at all: else those of a source would be found in the environment.
-    told: dict[str, Any] = {"anon": "AWS_ACCESS_KEY_ID" not in own}
-    told |= {option: own[name] for option, name in _OPTIONS.items() if name in own}
-    if "AWS_DEFAULT_REGION" in own:
-        told["client_kwargs"] = {"region_name": own["AWS_DEFAULT_REGION"]}
-    return told
-
-
 class ObjectStore:
-    """The store under `root` (bucket and prefix) of a filesystem; see `ArtifactStore`.
+    """The store under `root` (bucket and prefix) of a service's filesystem; see `ArtifactStore`.
 
     The filesystem must not cache its listings.
     """
 
-    def __init__(self, filesystem: Any, root: str) -> None:
+    def __init__(self, filesystem: Any, root: str, service: Service) -> None:
         self._files = filesystem
         self._root = root.rstrip("/")
+        self._service = service
 
     @classmethod
     def at(cls, url: str) -> "ObjectStore":
@@ -111,22 +87,18 @@ class ObjectStore:
         Raises:
             OSError: of another scheme, or its library is not installed.
         """
-        scheme = url.partition("://")[0]
-        if scheme not in SCHEMES:
-            raise OSError(f"{url} is no store: give a folder, or a URL that begins with s3://")
+        scheme, _, root = url.partition("://")
+        if scheme not in SERVICES:
+            known = ", ".join(f"{name}://" for name in SERVICES)
+            raise OSError(
+                f"{url} is no store: give a folder, or a URL that begins with one of {known}"
+            )
         try:
-            import fsspec  # type: ignore[import-untyped]  # ships no types
-
             with _requests(url):
-                filesystem, root = fsspec.url_to_fs(
-                    url,
-                    use_listings_cache=False,
-                    skip_instance_cache=True,
-                    **credentials(os.environ),
-                )
+                filesystem = client(scheme, os.environ)
         except ImportError as error:
             raise OSError(f"{url} needs pip install 'dlagent[build]': {error}") from error
-        return cls(filesystem, root)
+        return cls(filesystem, root, SERVICES[scheme])
 
     def manifest(self, key: str) -> bytes:
         try:
@@ -251,7 +223,8 @@ class ObjectStore:
         for path, info in below.items():
             its_key, slash, inside = path.removeprefix(f"{top}/").partition("/")
             if slash:
-                found[its_key].add(inside, _modified(info), int(info["size"]))
+                modified: datetime = info[self._service.modified]
+                found[its_key].add(inside, modified.timestamp(), int(info["size"]))
         return found
 
     def _chunks(self, path: str) -> Iterator[bytes]:
@@ -272,7 +245,7 @@ class ObjectStore:
     def _put(self, path: str, content: bytes, mode: str = "overwrite") -> None:
         """Raises FileExistsError in mode "create"."""
         with _requests(path):
-            self._files.pipe_file(path, content, mode=mode, chunksize=_ONE_REQUEST_BYTES)
+            self._files.pipe_file(path, content, mode=mode, **self._service.put_options)
 
     def _remove(self, folder: str) -> None:
         with contextlib.suppress(FileNotFoundError), _requests(folder):
@@ -283,18 +256,12 @@ def _folder_name(manifest: bytes) -> str:
     return hashlib.sha256(manifest).hexdigest()[:_DIGEST_CHARACTERS]
 
 
-def _modified(info: Mapping[str, Any]) -> float:
-    """When an object was put, in seconds since the epoch."""
-    moment = info["LastModified"]
-    return moment.astimezone(UTC).timestamp() if isinstance(moment, datetime) else float(moment)
-
-
 @contextlib.contextmanager
 def _requests(what: str) -> Iterator[None]:
     """Whatever a store's library raises becomes the OSError that callers expect."""
     try:
         yield
-    except OSError:
+    except (OSError, ImportError):
         raise
     except Exception as error:  # the libraries' errors have no common base
         raise OSError(f"{what}: {type(error).__name__}: {error}") from error

@@ -139,6 +139,8 @@ class SourceWorkshop:
         if before is not None:
             return replace(before, model=onnx.load(path))
         made = self._optimisations[candidate.optimisation].make(candidate, self, effort)
+        if made.effort is None:
+            made = replace(made, effort=self._spent_on_base(candidate, effort))
         path.write_bytes(made.model.SerializeToString(deterministic=True))
         self._made[candidate.name, effort] = replace(made, model=ModelProto())
         return made
@@ -174,6 +176,11 @@ class SourceWorkshop:
         if candidate.base is None:
             return self.source()
         return self.make(self._planned[candidate.base], effort).model
+
+    def _spent_on_base(self, candidate: Candidate, effort: float) -> float | None:
+        """What a candidate took that tells of nothing of its own: its base's training is most."""
+        base = self._made.get((candidate.base, effort)) if candidate.base is not None else None
+        return base.effort if base is not None else None
 
     def drop(self, model: ModelProto, limit: int) -> float:
         return self._judge.drop(model, limit)

@@ -42,7 +42,12 @@ out = Console()
 T = TypeVar("T")
 
 Store = Annotated[
-    str | None, typer.Option("--store", help="A folder or s3://BUCKET/PATH, in place of a cluster.")
+    str | None,
+    typer.Option(
+        "--store",
+        help="A folder, s3://BUCKET/PATH, gs://BUCKET/PATH or az://CONTAINER/PATH, in place of a"
+        " cluster.",
+    ),
 ]
 Namespace = Annotated[
     str | None, typer.Option("--namespace", "-n", help="Default: the kubeconfig's.")

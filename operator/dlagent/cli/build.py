@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from dlagent.adapters.store import FolderStore
-from dlagent.api.types import Build, DLAgentSpec, Source
+from dlagent.api.types import Build, DLAgentSpec
 from dlagent.build.pipeline import Places
 from dlagent.build.pipeline import build as run_build
 from dlagent.build.progress import STAGES, Progress
@@ -20,7 +20,7 @@ from dlagent.build.sources.pvc import FILE_SCHEME, PVC_SCHEME
 from dlagent.cli.errors import CliError
 from dlagent.cli.report import read_report
 from dlagent.domain.artifact.layout import MANIFEST
-from dlagent.domain.artifact.optimise import Optimise, PinnedFile, optimise_of
+from dlagent.domain.artifact.optimise import Optimise, PinnedFile, optimise_on
 from dlagent.domain.artifact.request import BuildRequest, Target, build_request, read_uris
 from dlagent.domain.artifact.summary import Outcome, Summary
 
@@ -132,12 +132,10 @@ def _judged_on(dataset: Path, wanted: Optimise | None) -> Optimise:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CliError(f"{dataset}: {error.strerror}") from error
-    uri = FILE_SCHEME + str(dataset.resolve())
+    pinned = PinnedFile(uri=FILE_SCHEME + str(dataset.resolve()), sha256=digest)
     if wanted is not None:
-        return wanted.model_copy(update={"dataset": PinnedFile(uri=uri, sha256=digest)})
-    default = optimise_of(Build(dataset=Source(uri=uri, sha256=digest)))
-    assert default is not None  # noqa: S101  # it has a data set
-    return default
+        return wanted.model_copy(update={"dataset": pinned})
+    return optimise_on(Build(), pinned)
 
 
 def _again(report: Path, source: Path | None, agent: Path | None) -> BuildRequest:

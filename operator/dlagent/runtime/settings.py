@@ -128,7 +128,7 @@ class ArtifactSettings(SettingsModel):
     is a Secret in each agent's namespace, whose entries become environment variables.
     """
 
-    url: Annotated[str, Field(pattern=r"^s3://[^/?#]+(/[^?#]*)?$")] | None = None
+    url: Annotated[str, Field(pattern=r"^(s3|gs|az)://[^/?#]+(/[^?#]*)?$")] | None = None
     secret_name: NonEmpty | None = None
     egress: list[Egress] = []
     storage_class_name: str | None = None

@@ -2,10 +2,7 @@
 
 import base64
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,38 +11,21 @@ from azure.storage.blob import BlobServiceClient
 
 from dlagent.build.failure import BuildError
 from tests.integration.sources.object_store import ObjectStoreTests
-from tests.servers import programs
-from tests.servers.running import free_port, running
-
-ACCOUNT = "vision"
-KEY = base64.b64encode(secrets.token_bytes(32)).decode()
+from tests.servers import clouds
+from tests.servers.clouds import azure_connection
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("azurite")
-    port = free_port()
-    command: list[str | Path] = [
-        *(programs.azurite(), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
-        *("--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"),
-    ]
-    environment = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}
-    with running(command, port, folder / "log", environment):
-        yield f"http://127.0.0.1:{port}/{ACCOUNT}"
-
-
-def connection(server: str, key: str = KEY) -> str:
-    return (
-        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};"
-        f"BlobEndpoint={server};"
-    )
+    with clouds.azure(tmp_path_factory.mktemp("azurite")) as url:
+        yield url
 
 
 class AzureContainer:
     uri = "az://models"
 
     def __init__(self, server: str) -> None:
-        service = BlobServiceClient.from_connection_string(connection(server))
+        service = BlobServiceClient.from_connection_string(azure_connection(server))
         self._container = service.get_container_client("models")
         with contextlib.suppress(ResourceExistsError):
             self._container.create_container()
@@ -56,7 +36,7 @@ class AzureContainer:
 
 @pytest.fixture
 def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> AzureContainer:
-    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection(server))
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_connection(server))
     return AzureContainer(server)
 
 
@@ -69,7 +49,7 @@ def test_a_wrong_key_is_told_as_such(
 ) -> None:
     bucket.put("net.onnx", b"x")
     wrong = base64.b64encode(bytes(32)).decode()
-    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", connection(server, wrong))
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", azure_connection(server, wrong))
 
     with pytest.raises(BuildError, match="name a Secret with credentials") as refusal:
         room.download("az://models/net.onnx")

@@ -1,9 +1,7 @@
 """gs:// against fake-gcs-server."""
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,21 +11,13 @@ from gcsfs.retry import validate_response  # type: ignore[import-untyped]  # as 
 
 from dlagent.build.failure import BuildError
 from tests.integration.sources.object_store import ObjectStoreTests
-from tests.servers import programs
-from tests.servers.running import free_port, running
+from tests.servers import clouds
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("gcs")
-    port = free_port()
-    address = f"127.0.0.1:{port}"
-    command: list[str | Path] = [
-        *(programs.fake_gcs_server(), "-backend", "memory", "-scheme", "http"),
-        *("-host", "127.0.0.1", "-port", str(port), "-public-host", address),
-    ]
-    with running(command, port, folder / "log", os.environ):
-        yield f"http://{address}"
+    with clouds.google(tmp_path_factory.mktemp("gcs")) as url:
+        yield url
 
 
 class GoogleBucket:

@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from dlagent.build.failure import BuildError
-from dlagent.build.fuse import fuse
-from dlagent.build.network import inspect
-from dlagent.build.parity import check_parity
 from dlagent.build.runtime import Array, Session
 from dlagent.domain.artifact.selfcheck import compare, golden_input
 from dlagent.domain.artifact.summary import parse_summary
@@ -297,17 +293,6 @@ def test_text_that_a_network_gives_is_served(workshop: Any, make_model: Make) ->
     assert [("said", "BYTES", [1])] == tensors(summary.interface.outputs)
 
 
-def test_text_that_a_network_takes_is_refused(workshop: Any, make_model: Make) -> None:
-    identity = helper.make_node("Identity", ["said"], ["again"])
-    text = {"said": TensorProto.STRING, "again": TensorProto.STRING}
-    workshop.put(make_model([identity], {"said": ["n", 1]}, {"again": ["n", 1]}, types=text))
-
-    refused = workshop.build()
-
-    assert ("Failed", "InvalidModel") == (refused.outcome, refused.reason)
-    assert re.search(r"load: .*input said takes text \(BYTES\).*token ids", refused.message)
-
-
 REFUSED = [
     pytest.param(
         "total",
@@ -407,62 +392,3 @@ def test_what_does_not_fit_is_told(
 
     assert ("Failed", "ShapeMismatch") == (refused.outcome, refused.reason), refused.message
     assert re.search(f"^fuse: .*{why}", refused.message), refused.message
-
-
-CHOICES = [
-    pytest.param([{"argmax": {}}], id="argmax"),
-    pytest.param([{"topK": {"k": 2}}], id="topK"),
-    pytest.param([{"argmax": {}}, {"labels": {"values": LABELS}}], id="label"),
-    pytest.param([{"topK": {"k": 2}}, {"labels": {"values": LABELS}}], id="labels"),
-]
-
-
-def threshold(value: str) -> Any:
-    return pytest.param([{"threshold": {"value": value}}], id="threshold")
-
-
-@pytest.fixture
-def constant(make_model: Make) -> ModelProto:
-    """The scores 0.6, 0.6, 0.5, whatever comes in."""
-    return make_model(
-        [
-            helper.make_node("Mul", ["x", "zero"], ["nothing"]),
-            helper.make_node("Add", ["nothing", "scores"], ["y"]),
-        ],
-        {"x": ["n", 3]},
-        {"y": ["n", 3]},
-        {"zero": 0, "scores": [0.6, 0.6, 0.5]},
-    )
-
-
-def parity_with(workshop: Any, model: ModelProto, act: list[Json], scores: list[float]) -> float:
-    """Of the fused model, with a source that always gives `scores`."""
-    network = inspect(model)
-    fused = fuse(network, workshop.request(act=act))
-    session = Session(fused.model.SerializeToString())
-
-    def source(inputs: list[Array]) -> list[Array]:
-        return [np.asarray([scores] * len(inputs[0]), np.float32)]
-
-    return check_parity(source, network, fused, session)
-
-
-@pytest.mark.parametrize("act", [*CHOICES, threshold("0.6")])
-def test_another_choice_is_right_where_the_scores_are_as_good(
-    workshop: Any, constant: ModelProto, act: list[Json]
-) -> None:
-    worst = parity_with(workshop, constant, act, [0.6, 0.600001, 0.5])
-
-    assert 0 < worst < 1e-5
-
-
-@pytest.mark.parametrize("act", [*CHOICES, threshold("0.55")])
-def test_another_choice_is_wrong_where_a_score_is_better(
-    workshop: Any, constant: ModelProto, act: list[Json]
-) -> None:
-    """The values that topK makes are the same."""
-    chosen = "index|indices|label|labels|above"
-    with pytest.raises(BuildError, match=f"output ({chosen}) differs from the source") as refusal:
-        parity_with(workshop, constant, act, [0.5, 0.6, 0.6])
-
-    assert "ParityFailed" == refusal.value.reason

@@ -32,10 +32,14 @@ FACTS = Facts(
 
 
 class Doubling:
-    """Makes a network anew of its base, and counts how often; plans one on top of each planned."""
+    """Makes a network anew of its base, and counts how often; plans one on top of each planned.
 
-    def __init__(self, name: str) -> None:
+    `spent` is the effort that it tells of.
+    """
+
+    def __init__(self, name: str, spent: float | None = None) -> None:
         self.name = name
+        self.spent = spent
         self.made: list[tuple[str, float]] = []
 
     def plan(self, facts: Facts, planned: Sequence[Candidate]) -> Plan:
@@ -57,7 +61,7 @@ class Doubling:
         self.made.append((candidate.name, effort))
         model = workshop.base(candidate, effort)
         model.producer_name += f"{candidate.name};"
-        return Made(model, {"effort": f"{effort:g}"}, effort)
+        return Made(model, {"effort": f"{effort:g}"}, self.spent)
 
 
 class NoJudge:
@@ -91,6 +95,24 @@ def test_a_base_is_made_once_for_each_effort_and_kept(tmp_path: Path) -> None:
     assert made.model.producer_name.endswith("a;a+b;")
     assert [("a", 0.5), ("a", 1.0)] == first.made
     assert [("a+b", 0.5), ("a+b", 1.0)] == second.made
+
+
+@pytest.mark.parametrize(
+    ("of_base", "own", "told"),
+    [
+        pytest.param(0.25, None, 0.25, id="what was spent on the base, in whole epochs"),
+        pytest.param(0.25, 0.5, 0.5, id="its own, where it tells of one"),
+        pytest.param(None, None, None, id="nothing, where neither tells of one"),
+    ],
+)
+def test_the_effort_of_what_is_made_of_a_base(
+    tmp_path: Path, of_base: float | None, own: float | None, told: float | None
+) -> None:
+    here = workshop(tmp_path, None, Doubling("a", of_base), Doubling("b", own))
+    _, _, both = here.plan(FACTS).candidates
+
+    assert told == here.make(both, 0.1).effort
+    assert told == here.make(both, 0.1).effort, "also when it is taken from what was made before"
 
 
 def test_what_changes_a_network_does_not_change_the_source(tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ After a change that is meant, write the golden files anew:
 
 import os
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,18 +14,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlagent.api import names
-from dlagent.api.types import DLAgentSpec, Serving
-from dlagent.build.sources.guard import is_public
-from dlagent.domain.artifact.request import Target, build_request
+from dlagent.api.types import Serving
 from dlagent.domain.sweep.unused import SweepReport
-from dlagent.manifests import build, deployment, network, store, sweep, trial_server
-from dlagent.manifests.common import Object, Owner
-from dlagent.runtime.settings import ArtifactSettings, BuilderSettings, Egress
+from dlagent.manifests import build, deployment, network, store, sweep
+from dlagent.manifests.common import Object
+from dlagent.runtime.settings import ArtifactSettings
+from tests.unit.manifests.objects import (
+    CLAIM,
+    EGRESS,
+    OBJECT_STORE,
+    OWNER,
+    REVISION,
+    build_job,
+    containers,
+    env_from,
+    serving_deployment,
+    triton,
+)
 from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
-OWNER = Owner("vision", "shoes", "uid-1")
-REVISION = deployment.Revision("0123456789abcdef", "a" * 64, 10_000_000, 'backend: "onnxruntime"\n')
 FULL = Serving.model_validate(
     {
         "accelerator": {"resource": "nvidia.com/gpu", "count": 2},
@@ -47,53 +53,6 @@ FULL = Serving.model_validate(
         "responseCache": True,
     }
 )
-
-
-CLAIM = SETTINGS.artifacts
-OBJECT_STORE = ArtifactSettings.model_validate(
-    {
-        "url": "s3://bucket/prefix/",
-        "secretName": "store-keys",
-        "egress": [{"cidr": "10.1.2.0/24", "port": 9000}],
-    }
-)
-
-
-def serving_deployment(
-    serving: Serving, artifacts: ArtifactSettings = CLAIM, **drain: int
-) -> Object:
-    settings = SETTINGS.drain.model_copy(update=drain)
-    profile = SETTINGS.runtimes["triton"]
-    return deployment.deployment(
-        OWNER, REVISION, serving, profile, SETTINGS.builder, settings, artifacts
-    )
-
-
-def build_job(
-    uri: str = "pvc://models/shoes.onnx",
-    secret: str | None = None,
-    artifacts: ArtifactSettings = CLAIM,
-    builder: BuilderSettings = SETTINGS.builder,
-    **fields: Any,
-) -> Object:
-    source = {"uri": uri} | ({"secretRef": {"name": secret}} if secret is not None else {})
-    spec = DLAgentSpec.model_validate(
-        {
-            "model": {"source": source},
-            "slo": {"latency": {"thresholdMilliseconds": 50}},
-            **fields,
-        }
-    )
-    target = Target(triton_version="24.10", accelerator="cpu")
-    request = build_request(spec, None, target, 1000)
-    profile = SETTINGS.runtimes["triton"]
-    return build.job(OWNER, "b" * 16, request, spec, "o" * 16, builder, profile, artifacts)
-
-
-EGRESS = [
-    Egress.model_validate({"cidr": "10.1.2.0/24", "port": 9000}),
-    Egress.model_validate({"cidr": "169.254.20.10/32", "port": 53, "protocol": "UDP"}),
-]
 
 
 def sweep_job(artifacts: ArtifactSettings) -> Object:
@@ -186,16 +145,6 @@ def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
     assert expected == {name: holders for name, holders in pods.items() if holders}
 
 
-def env_from(container: Any) -> list[Any]:
-    found: list[Any] = container.get("envFrom", [])
-    return found
-
-
-def containers(obj: Object) -> list[Any]:
-    spec = obj["spec"]["template"]["spec"]
-    return [*spec.get("initContainers", []), *spec["containers"]]
-
-
 def test_a_namespace_has_a_part_of_the_object_store_to_itself() -> None:
     here, there = (store.access(name, OBJECT_STORE, read_only=True) for name in ("a", "b"))
 
@@ -251,10 +200,6 @@ def test_replicas_are_left_to_the_scaler() -> None:
     assert {"replicas": 3} == partial["spec"]
 
 
-def triton(obj: Object) -> Any:
-    return obj["spec"]["template"]["spec"]["containers"][0]
-
-
 @pytest.mark.parametrize(("sleep", "exit_timeout", "expected"), [(5, 30, 40), (0, 10, 15)])
 def test_a_pod_has_time_to_drain(sleep: int, exit_timeout: int, expected: int) -> None:
     obj = serving_deployment(Serving(), sleep_seconds=sleep, exit_timeout_seconds=exit_timeout)
@@ -277,170 +222,3 @@ def test_the_template_version_changes_with_what_is_rendered_only() -> None:
     plain = version(serving_deployment(Serving()))
     assert plain == version(serving_deployment(Serving()))
     assert plain != version(serving_deployment(Serving(), sleep_seconds=6))
-
-
-@pytest.mark.parametrize(
-    ("uri", "claim"),
-    [
-        ("pvc://models/a/b.onnx", "models"),
-        ("pvc://models", "models"),
-        ("s3://bucket/a.onnx", None),
-        ("models/a.onnx", None),
-    ],
-)
-def test_the_claim_of_a_source_is_mounted_read_only(uri: str, claim: str | None) -> None:
-    assert claim == build.source_volume(uri)
-    volumes = {item["name"]: item for item in build_job(uri)["spec"]["template"]["spec"]["volumes"]}
-    if claim is None:
-        assert "source" not in volumes
-    else:
-        expected = {"claimName": claim, "readOnly": True}
-        assert expected == volumes["source"]["persistentVolumeClaim"]
-
-
-@pytest.mark.parametrize(
-    ("uri", "reaches"),
-    [
-        pytest.param("pvc://models/a.onnx", False, id="a volume needs no network"),
-        pytest.param("s3://bucket/a.onnx", True, id="a bucket needs one"),
-        pytest.param("https://host/a.onnx", True, id="a web server needs one"),
-    ],
-)
-def test_only_builds_with_a_source_on_the_network_are_let_out(uri: str, reaches: bool) -> None:
-    labels = build_job(uri)["spec"]["template"]["metadata"]["labels"]
-
-    def selects(policy: Object) -> bool:
-        wanted = policy["spec"]["podSelector"]["matchLabels"]
-        return bool(labels.items() >= wanted.items())
-
-    assert selects(build.network_policy("vision"))
-    assert reaches is selects(build.egress_policy("vision", []))
-
-
-@pytest.mark.parametrize(
-    ("uri", "expected"),
-    [
-        pytest.param("pvc://models/a.onnx", {"a": "1", "network": "none"}, id="a volume"),
-        pytest.param("s3://bucket/a.onnx", {"a": "1"}, id="a bucket"),
-    ],
-)
-def test_only_builds_that_need_no_network_are_marked_as_isolated(
-    uri: str, expected: dict[str, str]
-) -> None:
-    builder = SETTINGS.builder.model_copy(
-        update={"pod_annotations": {"a": "1"}, "isolated_pod_annotations": {"network": "none"}}
-    )
-    template = build_job(uri, builder=builder)["spec"]["template"]
-    assert expected == template["metadata"]["annotations"]
-
-
-def let_out_to(address: Any) -> bool:
-    public = build.egress_policy("vision", [])["spec"]["egress"][1]
-    return any(
-        address in ip_network(peer["ipBlock"]["cidr"])
-        and not any(address in ip_network(hole) for hole in peer["ipBlock"].get("except", []))
-        for peer in public["to"]
-    )
-
-
-@given(st.ip_addresses(v=4))
-def test_a_build_is_let_out_to_public_addresses_only(address: Any) -> None:
-    if let_out_to(address):
-        assert is_public(str(address))
-
-
-@pytest.mark.parametrize(
-    ("address", "let_out"),
-    [
-        pytest.param("93.184.215.14", True, id="the public internet"),
-        pytest.param("2606:2800:21f:cb07::1", True, id="the public internet by IPv6"),
-        pytest.param("10.96.0.1", False, id="a Service"),
-        pytest.param("169.254.169.254", False, id="the metadata of a cloud"),
-        pytest.param("fd00:ec2::254", False, id="the metadata of a cloud by IPv6"),
-        pytest.param("::ffff:10.0.0.1", False, id="a private address in IPv6"),
-    ],
-)
-def test_an_address_is_let_out_to_or_not(address: str, let_out: bool) -> None:
-    assert let_out is let_out_to(ip_address(address))
-
-
-def test_the_secret_is_variables_and_files_of_the_build() -> None:
-    spec = build_job("s3://models/a.onnx", secret="store")["spec"]["template"]["spec"]
-    assert [{"secretRef": {"name": "store"}}] == spec["containers"][0]["envFrom"]
-    files = [volume["projected"] for volume in spec["volumes"] if "projected" in volume]
-    assert [{"sources": [{"secret": {"name": "store", "optional": True}}]}] == files
-
-
-def test_the_data_set_and_the_student_are_reached_as_the_source_is() -> None:
-    student = {"uri": "pvc://students/s.pt2", "sha256": "2" * 64, "secretRef": {"name": "more"}}
-    options = {
-        "dataset": {"uri": "pvc://models/d.npz", "sha256": "1" * 64, "secretRef": {"name": "keys"}},
-        "distill": {"student": student},
-    }
-    spec = build_job(secret="keys", build=options)["spec"]["template"]["spec"]
-
-    claims = [
-        v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "source" in v["name"]
-    ]
-    assert ["models", "students"] == claims
-    assert ["keys", "more"] == [e["secretRef"]["name"] for e in spec["containers"][0]["envFrom"]]
-
-
-def test_a_data_set_on_the_network_lets_the_build_out() -> None:
-    dataset = {"dataset": {"uri": "s3://data/d.npz", "sha256": "1" * 64}}
-    labels = build_job(build=dataset)["spec"]["template"]["metadata"]["labels"]
-    assert names.NETWORK_SOURCES == labels[names.NETWORK_LABEL]
-
-
-def test_a_build_without_credentials_gets_none() -> None:
-    spec = build_job("s3://models/a.onnx")["spec"]["template"]["spec"]
-    assert "envFrom" not in spec["containers"][0]
-    assert not any("secret" in volume for volume in spec["volumes"])
-
-
-def test_a_build_that_cannot_succeed_is_not_tried_again() -> None:
-    rules = build_job()["spec"]["podFailurePolicy"]["rules"]
-    assert {"FailJob": [3]} == {
-        rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule
-    }
-
-
-def test_the_spec_of_a_build_wins_over_the_settings() -> None:
-    limits = {"limits": {"memory": "1Gi"}}
-    spec = build_job(build={"image": "mine:1", "timeoutMinutes": 2, "resources": limits})["spec"]
-    pod = spec["template"]["spec"]
-    container, beside = pod["containers"][0], pod["initContainers"][0]
-    assert ("mine:1", 120) == (container["image"], spec["activeDeadlineSeconds"])
-    assert limits == container["resources"] == beside["resources"]
-
-
-def test_the_triton_that_a_build_measures_on_ends_with_it_and_is_on_no_network() -> None:
-    pod = build_job()["spec"]["template"]["spec"]
-    beside = pod["initContainers"][0]
-    assert ("triton:1", "Always") == (beside["image"], beside["restartPolicy"])
-    assert {"--allow-http=false", "--allow-metrics=false"} <= set(beside["args"])
-    assert ["--grpc-address=unix:/trials/triton"] == [
-        argument for argument in beside["args"] if "address" in argument
-    ]
-    assert "ports" not in beside
-    shared = {mount["name"] for mount in beside["volumeMounts"]} & {
-        mount["name"] for mount in pod["containers"][0]["volumeMounts"]
-    }
-    assert {"trials"} == shared  # neither the source nor the store
-
-
-def test_what_a_runtime_says_of_its_addresses_does_not_put_it_on_the_network() -> None:
-    profile = SETTINGS.runtimes["triton"].model_copy(
-        update={"args": ["--grpc-address=$(POD_IP)", "--x"], "command": ["tritonserver"]}
-    )
-    beside = trial_server.trial_server(profile, SETTINGS.builder.resources, None)
-    assert ["tritonserver"] == beside["command"]
-    assert beside["args"].index("--grpc-address=unix:/trials/triton") > beside["args"].index(
-        "--grpc-address=$(POD_IP)"
-    )
-
-
-def test_a_build_measures_on_the_accelerator_that_a_replica_will_have() -> None:
-    job = build_job(serving={"accelerator": {"resource": "nvidia.com/gpu", "count": 2}})
-    beside = job["spec"]["template"]["spec"]["initContainers"][0]
-    assert {"memory": "8Gi", "nvidia.com/gpu": "2"} == beside["resources"]["limits"]

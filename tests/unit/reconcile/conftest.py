@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.unit.reconcile.fake import FakeCluster, Operator
+from tests.unit.reconcile.fake import FakeCluster
 from tests.unit.reconcile.load import FakeMetrics
+from tests.unit.reconcile.operator_process import Operator
 from tests.unit.reconcile.world import World
 
 

@@ -18,14 +18,11 @@ from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import BuildRequest, artifact_key
 from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
 from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
-from dlagent.domain.scaling.values import NoData
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.sweep.unused import SweepReport
-from dlagent.reconcile.agent import AgentReconciler
-from dlagent.reconcile.ports import Key, MetricsSource, Object
-from dlagent.reconcile.routing import keys_for
-from dlagent.reconcile.scaling import Scaler
-from dlagent.runtime.settings import Settings, parse_settings
+from dlagent.reconcile.ports import Object
+from dlagent.runtime.settings import parse_settings
+from tests.unit.reconcile.merging import merged
 
 Objects = list[Object]
 Lines = list[str]
@@ -39,15 +36,6 @@ SETTINGS = parse_settings(
       other: {image: other:1, target: {tritonVersion: "24.10"}}
     """
 )
-_MERGE_KEYS = {
-    "containers": "name",
-    "initContainers": "name",
-    "env": "name",
-    "volumes": "name",
-    "volumeMounts": "mountPath",
-    "ownerReferences": "uid",
-}
-_ATOMIC = {"matchLabels", "nodeSelector"}
 
 
 class Crash(BaseException):
@@ -204,9 +192,9 @@ class FakeCluster:
             return self.put(fresh)
         if not scaler and "replicas" in (wanted.get("spec") or {}):
             raise AssertionError("spec.replicas belongs to dlagent-scaler")
-        merged = _merged(live, wanted, "")
-        if merged != live:
-            self.put(merged)
+        result = merged(live, wanted, "")
+        if result != live:
+            self.put(result)
         return self.objects[key]
 
     def _set_status(self, wanted: Object) -> Object:
@@ -385,95 +373,6 @@ class FakeCluster:
         }
 
 
-class NoPrometheus:
-    """Fits `reconcile.ports.MetricsSource`, and knows nothing; `load` has one that does."""
-
-    async def snapshot(self, at: float) -> NoData:
-        return NoData("no Prometheus is named")
-
-    async def slo_windows(self, at: float, days: int) -> NoData:
-        return NoData("no Prometheus is named")
-
-
-class Operator:
-    """A process of the operator on a FakeCluster: its queue, without time-outs of its own.
-
-    The scaler ticks when a test says so; what it wakes is in `woken`.
-    """
-
-    def __init__(
-        self,
-        cluster: FakeCluster,
-        settings: Settings = SETTINGS,
-        metrics: MetricsSource | None = None,
-    ) -> None:
-        self.cluster = cluster
-        self.woken: list[Key] = []
-        self.scaler = Scaler(
-            cluster,
-            metrics or NoPrometheus(),
-            cluster,
-            settings,
-            self.woken.append,
-            lambda _reason: None,
-        )
-        self.reconciler = AgentReconciler(
-            cluster, cluster, cluster, cluster, self.scaler, cluster, settings
-        )
-
-    async def settle(self, rounds: int = 40) -> None:
-        """Visit agents and let the cluster act until a round changed nothing at all."""
-        for _ in range(rounds):
-            before = {
-                key: obj["metadata"]["resourceVersion"] for key, obj in self.cluster.objects.items()
-            }
-            failed = await self.visit_all()
-            self.cluster.step()
-            after = {
-                key: obj["metadata"]["resourceVersion"] for key, obj in self.cluster.objects.items()
-            }
-            if before == after and not failed:
-                return
-        raise AssertionError("the cluster does not come to rest")
-
-    async def visit_all(self) -> bool:
-        """Visit every agent once; True where a write of one failed."""
-        failures = self.cluster.failures
-        for agent in self.cluster.of_kind("DLAgent"):
-            metadata = agent["metadata"]
-            try:
-                await self.reconciler.reconcile(Key(metadata["namespace"], metadata["name"]))
-            except ClusterError:
-                continue  # the queue visits it again
-        return self.cluster.failures > failures
-
-    async def visit_touched(self) -> None:
-        """Visit only what events ask for: shows that routing misses nothing."""
-        touched, self.cluster.touched = self.cluster.touched, []
-        keys = {key for kind, obj in touched for key in keys_for(kind, obj, self.cluster)}
-        for key in sorted(keys):
-            await self.reconciler.reconcile(key)
-
-
-def end_state(cluster: FakeCluster) -> dict[str, Any]:
-    """What matters at the end: every object without what differs from run to run."""
-    return {
-        f"{kind}/{name}": _plain(obj)
-        for (kind, _, name), obj in sorted(cluster.objects.items())
-        if kind != "Pod"
-    }
-
-
-def _plain(value: Any) -> Any:
-    unstable = {
-        "uid", "creationTimestamp", "resourceVersion", "lastTransitionTime", "generation",
-        "observedGeneration", "args", "template", "dlagent.io/template-version",
-    }  # fmt: skip
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items() if key not in unstable}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
 def _child(parent: Object, name: str) -> Object:
     owner = {"kind": parent["kind"], "uid": parent["metadata"]["uid"], "name": name}
     labels = parent["spec"]["template"]["metadata"]["labels"]
@@ -482,18 +381,3 @@ def _child(parent: Object, name: str) -> Object:
 
 def _stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _merged(live: Any, wanted: Any, field: str) -> Any:
-    if isinstance(live, dict) and isinstance(wanted, dict):
-        if field in _ATOMIC or (field == "selector" and "matchLabels" not in wanted):
-            return copy.deepcopy(wanted)
-        changed = {key: _merged(live.get(key), value, key) for key, value in wanted.items()}
-        return {**copy.deepcopy(live), **changed}
-    merge_key = _MERGE_KEYS.get(field)
-    if merge_key and isinstance(live, list) and isinstance(wanted, list):
-        by_key = {item[merge_key]: item for item in live}
-        mine = [_merged(by_key.get(item[merge_key]), item, "") for item in wanted]
-        others = [item for item in live if item[merge_key] not in {i[merge_key] for i in wanted}]
-        return mine + copy.deepcopy(others)
-    return copy.deepcopy(wanted)

@@ -5,7 +5,8 @@ from typing import Any
 from dlagent.api.conditions import ConditionType
 from dlagent.api.status import DLAgentStatus
 from dlagent.domain.status.model import find_condition, parse_status, serving_revision
-from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, Operator, agent_object
+from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, agent_object
+from tests.unit.reconcile.operator_process import Operator
 
 
 def status(cluster: FakeCluster, name: str = "shoes") -> DLAgentStatus:

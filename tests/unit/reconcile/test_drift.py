@@ -7,19 +7,14 @@ from typing import Any
 import pytest
 
 from dlagent.domain.status.errors import ClusterError
-from tests.unit.reconcile.fake import (
-    NAMESPACE,
-    FakeCluster,
-    Operator,
-    agent_object,
-    end_state,
-)
+from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, agent_object
 from tests.unit.reconcile.lives import (
     deployments,
     message,
     served,
     told,
 )
+from tests.unit.reconcile.operator_process import Operator, end_state
 
 
 def edited(cluster: FakeCluster, kind: str, change: Callable[[dict[str, Any]], None]) -> None:

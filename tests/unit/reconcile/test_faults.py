@@ -10,17 +10,12 @@ from hypothesis import strategies as st
 
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.status.model import serving_revision
-from tests.unit.reconcile.fake import (
-    Crash,
-    FakeCluster,
-    Operator,
-    agent_object,
-    end_state,
-)
+from tests.unit.reconcile.fake import Crash, FakeCluster, agent_object
 from tests.unit.reconcile.lives import (
     deployment_of,
     status,
 )
+from tests.unit.reconcile.operator_process import Operator, end_state
 
 
 async def life(cluster: FakeCluster, operate: Callable[[], Any]) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from dlagent.runtime.settings import Settings, parse_settings
-from tests.unit.reconcile.fake import FakeCluster, Operator, agent_object
+from tests.unit.reconcile.fake import FakeCluster, agent_object
 from tests.unit.reconcile.lives import message, told
+from tests.unit.reconcile.operator_process import Operator
 
 URI = "s3://models/shoes.onnx"
 

@@ -15,8 +15,9 @@ from dlagent.domain.status.model import parse_status
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.manifests.sweep import SWEEP_NAME
 from dlagent.reconcile.sweep import Sweeper
-from tests.unit.reconcile.fake import NAMESPACE, SETTINGS, FakeCluster, Operator, agent_object
+from tests.unit.reconcile.fake import NAMESPACE, SETTINGS, FakeCluster, agent_object
 from tests.unit.reconcile.lives import served, status
+from tests.unit.reconcile.operator_process import Operator
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from dlagent.api.status import ScalingStatus
 from dlagent.domain.scaling.values import NoData
 from dlagent.reconcile.ports import Key
-from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, Operator
+from tests.unit.reconcile.fake import NAMESPACE, FakeCluster
 from tests.unit.reconcile.lives import served, status, told
 from tests.unit.reconcile.load import FakeMetrics
+from tests.unit.reconcile.operator_process import Operator
 
 HOLD_TICKS = 13  # three starts of a minute each and some, at a tick each 15 s
 DOWN = NoData("Prometheus does not answer")

@@ -23,6 +23,11 @@ def test_the_smallest_settings_have_safe_defaults() -> None:
     assert settings.watch.namespaces == []
 
 
+@pytest.mark.parametrize("url", ["s3://models/artifacts", "gs://models", "az://models/a/b"])
+def test_an_object_store_of_each_service_is_taken(url: str) -> None:
+    assert url == parse_settings(SMALLEST + f"artifacts: {{url: '{url}'}}").artifacts.url
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

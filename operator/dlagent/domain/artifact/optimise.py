@@ -60,8 +60,11 @@ class Optimise(ApiModel):
 def optimise_of(build: Build) -> Optimise | None:
     """None without a data set: then nothing is tried that changes an answer."""
     dataset = _pinned(build.dataset)
-    if dataset is None:
-        return None
+    return optimise_on(build, dataset) if dataset is not None else None
+
+
+def optimise_on(build: Build, dataset: PinnedFile) -> Optimise:
+    """What `build` asks for, judged on this data set."""
     gate = build.gate or Gate()
     metric = gate.metric or Metric.ACCURACY
     drop = gate.max_abs_error if metric is Metric.MAX_ABS_ERROR else gate.max_drop_percent

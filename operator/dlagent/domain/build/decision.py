@@ -26,6 +26,10 @@ from dlagent.domain.status.trouble import LOADER_CORRUPT, LOADER_MISSING
 
 _FIRST_RETRY = timedelta(minutes=1)
 _LAST_RETRY = timedelta(hours=1)
+_OTHER_OPTIONS = (
+    "spec.build, spec.serving.runtime, spec.serving.accelerator, the source's Secret or the"
+    " settings changed"
+)
 PROGRESS_SECONDS = 2.0  # how often a running build is asked how far it is
 
 
@@ -65,10 +69,8 @@ def decide_build(seen: Seen, now: datetime) -> BuildDecision:
     if job.options != seen.agent.build_options and seen.agent.uid in job.owners:
         return BuildDecision(
             Reason.BUILDING,
-            "The build starts anew: spec.build, the source's Secret or the settings changed.",
-            deletions=(
-                _delete_job(job, "spec.build, the source's Secret or the settings changed"),
-            ),
+            f"The build starts anew: {_OTHER_OPTIONS}.",
+            deletions=(_delete_job(job, _OTHER_OPTIONS),),
         )
     if job.failure is not None or failed_for_good(job):
         return _failed(seen, job, now)

@@ -310,3 +310,15 @@ def test_a_build_that_ended_well_is_not_said_to_be_starting() -> None:
     decision = decide_build(seen(jobs=(job(pods=(pod,)),)), NOW)
 
     assert "The build ended; its result is being recorded." == decision.message
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["spec.build", "spec.serving.runtime", "spec.serving.accelerator", "Secret", "settings"],
+)
+def test_a_build_that_starts_anew_says_all_that_may_have_changed(field: str) -> None:
+    decision = decide_build(seen(jobs=(job(options="others"),)), NOW)
+
+    assert field in decision.message
+    (deletion,) = decision.deletions
+    assert field in deletion.why

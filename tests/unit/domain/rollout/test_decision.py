@@ -11,7 +11,6 @@ from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.rollout.decide import decide, pods_to_check
 from dlagent.domain.rollout.decision import RolloutDecision, Stage, decide_rollout
 from dlagent.domain.rollout.plan import Delete, PointService, Scale
-from dlagent.domain.rollout.revision import revision_id
 from dlagent.domain.rollout.seen import Check, Container, Deployment, Pod, Seen
 from tests.unit.domain.rollout.situations import (
     NOW,
@@ -305,60 +304,6 @@ def test_a_paused_agent_is_not_acted_for() -> None:
         assert () == plan.actions + plan.deletions
 
 
-SAME_REVISION = [
-    (
-        "the same objective in other words",
-        {"slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "99.0"}}},
-    ),
-    ("the build's memory", {"build": {"resources": {"limits": {"memory": "9Gi"}}}}),
-    ("the size", {"scaling": {"mode": "Manual"}, "replicas": 3}),
-    ("the deadline", {"rollout": {"deadlineSeconds": 10}}),
-    ("a default written out", {"serving": {"runtime": "triton"}}),
-]
-OTHER_REVISION = [
-    ("the threshold", {"slo": {"latency": {"thresholdMilliseconds": 9}}}),
-    (
-        "the objective",
-        {"slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "98"}}},
-    ),
-    ("the batch size", {"serving": {"maxBatchSize": 3}}),
-    ("the memory of serving", {"serving": {"resources": {"limits": {"memory": "1Gi"}}}}),
-    ("a restart", {"restarted_at": "now"}),
-]
-
-
-@pytest.mark.parametrize(
-    "spec", [row[1] for row in SAME_REVISION], ids=[row[0] for row in SAME_REVISION]
-)
-def test_what_rolls_nothing_out(spec: dict[str, object]) -> None:
-    assert TARGET == revision_id(artifact(), agent(**spec))  # type: ignore[arg-type]  # by name
-
-
-@pytest.mark.parametrize(
-    "spec", [row[1] for row in OTHER_REVISION], ids=[row[0] for row in OTHER_REVISION]
-)
-def test_what_rolls_out(spec: dict[str, object]) -> None:
-    assert TARGET != revision_id(artifact(), agent(**spec))  # type: ignore[arg-type]  # by name
-
-
-@pytest.mark.parametrize(
-    ("serving", "decides"),
-    [
-        pytest.param({"maxBatchSize": 2, "instancesPerReplica": 1}, False, id="nothing is left"),
-        pytest.param({"maxBatchSize": 2}, True, id="the instances are left"),
-        pytest.param({"instancesPerReplica": 1}, True, id="the batch size is left"),
-    ],
-)
-def test_the_promise_counts_where_it_decides_something(
-    serving: dict[str, int], decides: bool
-) -> None:
-    def revision(threshold: int) -> str:
-        slo = {"latency": {"thresholdMilliseconds": threshold}}
-        return revision_id(artifact(), agent(serving=serving, slo=slo))
-
-    assert decides == (revision(10) != revision(20))
-
-
 @st.composite
 def situations(draw: st.DrawFn) -> Seen:
     """Any mix of revisions, checks, rejections and times."""
@@ -415,10 +360,6 @@ def test_no_situation_breaks_the_decision_and_all_conditions_are_there(situation
     assert not {"Reconciling", "Stalled"} <= set(types)
     assert all(isinstance(item, Delete) for item in plan.deletions)
     assert 3 == plan.status.observed_generation
-
-
-def test_an_agent_made_anew_has_revisions_of_its_own() -> None:
-    assert TARGET != revision_id(artifact(), replace(agent(), uid="another"))
 
 
 def left_behind(age: timedelta, deleting: bool = False) -> Seen:
