@@ -4,7 +4,9 @@ After a change that is meant, write the golden files anew:
     DLAGENT_WRITE_GOLDEN=1 pytest tests/unit/manifests
 """
 
+import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -18,6 +20,7 @@ from hypothesis import strategies as st
 from dlagent.api import names
 from dlagent.api.types import DLAgentSpec, Serving
 from dlagent.build.sources.guard import is_public
+from dlagent.domain.artifact.ensemble import Configs
 from dlagent.domain.artifact.request import Target, build_request
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.manifests import build, deployment, network, store, sweep, trial_server
@@ -27,7 +30,8 @@ from tests.unit.reconcile.fake import SETTINGS, summary
 
 GOLDEN = Path(__file__).parent / "golden"
 OWNER = Owner("vision", "shoes", "uid-1")
-REVISION = deployment.Revision("0123456789abcdef", "a" * 64, 10_000_000, 'backend: "onnxruntime"\n')
+CONFIGS = Configs('backend: "onnxruntime"\n')
+REVISION = deployment.Revision("0123456789abcdef", "a" * 64, 10_000_000, CONFIGS)
 FULL = Serving.model_validate(
     {
         "accelerator": {"resource": "nvidia.com/gpu", "count": 2},
@@ -444,3 +448,23 @@ def test_a_build_measures_on_the_accelerator_that_a_replica_will_have() -> None:
     job = build_job(serving={"accelerator": {"resource": "nvidia.com/gpu", "count": 2}})
     beside = job["spec"]["template"]["spec"]["initContainers"][0]
     assert {"memory": "8Gi", "nvidia.com/gpu": "2"} == beside["resources"]["limits"]
+
+
+def test_a_loader_gets_the_configurations_of_an_ensembles_members() -> None:
+    configs = Configs("of the agent", {"decide_": "of the network", "act_": "of the script"})
+    profile = SETTINGS.runtimes["triton"]
+
+    made = deployment.deployment(
+        OWNER,
+        replace(REVISION, configs=configs),
+        Serving(),
+        profile,
+        SETTINGS.builder,
+        SETTINGS.drain,
+        CLAIM,
+    )
+
+    (loader,) = made["spec"]["template"]["spec"]["initContainers"]
+    given = {item["name"]: item["value"] for item in loader["env"]}
+    assert "of the agent" == given["DLAGENT_CONFIG_PBTXT"]
+    assert configs.members == json.loads(given["DLAGENT_MEMBER_CONFIGS"])

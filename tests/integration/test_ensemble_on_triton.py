@@ -1,0 +1,234 @@
+"""Python steps on the real Triton: an ensemble of the builder, loaded by the loader.
+
+What Triton counts of an ensemble is here too, since the scaler goes by it.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from prometheus_client.parser import text_string_to_metric_families
+from tritonclient import http  # type: ignore[import-untyped]  # ships no types
+from tritonclient.utils import (  # type: ignore[import-untyped]  # ships no types
+    InferenceServerException,
+)
+
+from dlagent.adapters.inference import TritonInference
+from dlagent.adapters.store import FolderStore
+from dlagent.api.types import Serving, Slo
+from dlagent.build.pipeline import Places, build
+from dlagent.build.progress import Progress
+from dlagent.domain.artifact.ensemble import render
+from dlagent.domain.artifact.request import BuildRequest
+from dlagent.domain.artifact.summary import Summary
+from dlagent.domain.artifact.triton_config import ServingPlan, serving_plan, warm_up_requests
+from dlagent.load.__main__ import main as load
+from dlagent.manifests.deployment import METRICS_ARGUMENTS
+from dlagent_local import standalone
+
+Json = dict[str, Any]
+Array = NDArray[Any]
+FRONT = """
+import numpy as np
+
+def step(inputs):
+    pairs = inputs["pairs"].astype(np.float32)
+    if (pairs < 0).any():
+        raise ValueError("below 0")
+    return {"x": pairs.sum(axis=1)}
+"""
+BACK = """
+import numpy as np
+
+NAMES = np.array(["rot", "grün", "青", "gelb"], object)
+
+def step(inputs):
+    best = inputs["y"].argmax(axis=1)[:, None]
+    return {"best": best, "name": NAMES[best]}
+"""
+NAMES = ["rot", "grün", "青", "gelb"]
+SLEEPING = FRONT.replace("def step", "import time\\n\\ndef step").replace(
+    "    return", "    time.sleep(0.05)\\n    return"
+)
+
+
+def python(*outputs: tuple[str, str, list[int]]) -> Json:
+    described = [{"name": n, "dataType": t, "shape": s} for n, t, s in outputs]
+    return {"python": {"configMapRef": {"name": "c", "key": "k"}, "outputs": described}}
+
+
+REQUEST: Json = {
+    "sourceUri": "pvc://models/net.onnx",
+    "inputs": [{"name": "pairs", "dataType": "INT32", "shape": [2, 4]}],
+    "perceive": [python(("x", "FP32", [4]))],
+    "act": [python(("best", "INT64", [1]), ("name", "BYTES", [1]))],
+    "scripts": {"perceive": FRONT, "act": BACK},
+    "target": {"tritonVersion": "24.10", "accelerator": "cpu"},
+    "maxSourceBytes": 10**8,
+}
+
+
+def network() -> bytes:
+    """y = x + x over rows of four values."""
+    described = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 4]) for name in "xy"
+    ]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "x"], ["y"])], "double", described[:1], described[1:]
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    content: bytes = helper.make_model(
+        graph, opset_imports=opsets, ir_version=9
+    ).SerializeToString()
+    return content
+
+
+@dataclass(frozen=True)
+class Served:
+    """An ensemble that is served under the name `agent`."""
+
+    summary: Summary
+    plan: ServingPlan
+    server: standalone.Triton
+
+    def ask(self, pairs: Array) -> dict[str, Any]:
+        client = http.InferenceServerClient(self.server.address)
+        try:
+            given = http.InferInput("pairs", list(pairs.shape), "INT32")
+            given.set_data_from_numpy(pairs.astype(np.int32))
+            answer = client.infer("agent", [given])
+            return {name: answer.as_numpy(name) for name in ("best", "name")}
+        finally:
+            client.close()
+
+    def counted(self, metric: str, model: str) -> float:
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(self.server.metrics())
+            for sample in family.samples
+            if sample.name.removesuffix("_total") == metric and sample.labels.get("model") == model
+        )
+
+
+def served(root: Path, serving: Serving, *arguments: str, **changes: Any) -> Any:
+    """Built, and loaded as the init container does it; a context of a Triton."""
+    claim = root / "sources" / "models"
+    claim.mkdir(parents=True)
+    (claim / "net.onnx").write_bytes(network())
+    store = FolderStore(root / "store")
+    request = BuildRequest.model_validate(REQUEST | changes)
+    summary = build(request, Places(root / "sources", store, root), Progress(show=lambda *_: None))
+    assert summary.interface is not None, summary.message
+    slo = Slo.model_validate({"latency": {"thresholdMilliseconds": 500}})
+    plan = serving_plan(summary.tau, serving, slo, batched=True)
+    configs = render(summary.interface, plan, str(summary.engine))
+    (root / "models").mkdir()
+    options = ["--store", str(root / "store"), "--key", str(summary.key), "--name", "agent"]
+    options += ["--models", str(root / "models"), "--termination-log", str(root / "message")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DLAGENT_CONFIG_PBTXT", configs.model)
+        patch.setenv("DLAGENT_MEMBER_CONFIGS", json.dumps(dict(configs.members)))
+        assert 0 == load(options), (root / "message").read_text()
+    return (
+        summary,
+        plan,
+        standalone.triton(root / "models", root / "log", *METRICS_ARGUMENTS, *arguments),
+    )
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    serving = Serving(max_batch_size=8, batch_delay_microseconds=100_000)
+    summary, plan, running = served(tmp_path_factory.mktemp("ensemble"), serving)
+    with running as server:
+        yield Served(summary, plan, server)
+
+
+def test_what_triton_counts_before_the_first_request_is_of_the_members(agent: Served) -> None:
+    """Must be the first to ask this server."""
+    assert agent.summary.interface is not None
+    expected = warm_up_requests(agent.summary.interface, agent.plan)
+
+    assert expected == agent.counted("nv_inference_request_success", "agent")
+    assert expected == agent.counted("nv_inference_count", "agent")
+    assert 2 == agent.counted("nv_inference_exec_count", "decide_")
+
+
+def test_the_operator_gets_the_golden_answer(agent: Served) -> None:
+    check = agent.summary.self_check
+    assert check is not None
+
+    told = asyncio.run(
+        TritonInference(agent.server.http_port).self_check("127.0.0.1", "agent", check)
+    )
+
+    assert told is None
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8])
+def test_a_batch_is_answered_row_by_row(agent: Served, rows: int) -> None:
+    pairs = np.zeros((rows, 2, 4))
+    for row in range(rows):
+        pairs[row, row % 2, row % 4] = 5
+
+    answer = agent.ask(pairs)
+
+    expected = [row % 4 for row in range(rows)]
+    assert expected == answer["best"][:, 0].tolist()
+    assert [NAMES[best] for best in expected] == [text.decode() for text in answer["name"][:, 0]]
+
+
+def at_once(agent: Served, pairs: list[Array]) -> list[str]:
+    """The name for each, or what was said in its place; all asked at the same time."""
+
+    def one(value: Array) -> str:
+        try:
+            text: bytes = agent.ask(value[np.newaxis])["name"][0, 0]
+        except InferenceServerException as error:
+            return str(error.message())
+        return text.decode()
+
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        return list(pool.map(one, pairs))
+
+
+def test_requests_share_batches_of_every_member(agent: Served) -> None:
+    before = {m: agent.counted("nv_inference_exec_count", m) for m in ("perceive_", "decide_")}
+
+    names = at_once(agent, [np.eye(4)[[place, place]] for place in (0, 1, 2, 3, 0, 1)])
+
+    assert ["rot", "grün", "青", "gelb", "rot", "grün"] == names
+    assert agent.counted("nv_inference_exec_count", "perceive_") - before["perceive_"] < 6
+
+
+def test_a_request_that_the_script_cannot_take_spoils_no_other(agent: Served) -> None:
+    good, bad = np.eye(4)[[2, 2]], np.full((2, 4), -1)
+
+    names = at_once(agent, [good, bad, good])
+
+    assert ["青", "青"] == [names[0], names[2]]
+    assert "the python step of perceive: line 7: ValueError: below 0" in names[1]
+
+
+def test_requests_failures_and_latency_are_counted_of_the_agent(agent: Served) -> None:
+    good = agent.counted("nv_inference_request_success", "agent")
+    rows = agent.counted("nv_inference_count", "agent")
+    bad = agent.counted("nv_inference_request_failure", "agent")
+
+    for _ in range(5):
+        agent.ask(np.ones((2, 2, 4)))
+    with pytest.raises(InferenceServerException):
+        agent.ask(np.full((1, 2, 4), -1))
+
+    assert 5 == agent.counted("nv_inference_request_success", "agent") - good
+    assert 10 == agent.counted("nv_inference_count", "agent") - rows
+    assert 1 == agent.counted("nv_inference_request_failure", "agent") - bad
+    assert agent.counted("nv_inference_request_summary_us", "agent") > 0
