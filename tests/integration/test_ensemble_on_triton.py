@@ -24,14 +24,18 @@ from tritonclient.utils import (  # type: ignore[import-untyped]  # ships no typ
 from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Serving, Slo
+from dlagent.build.measure import Subject, measure
 from dlagent.build.pipeline import Places, build
 from dlagent.build.progress import Progress
+from dlagent.build.runtime import Session
 from dlagent.domain.artifact.ensemble import render
-from dlagent.domain.artifact.request import BuildRequest
+from dlagent.domain.artifact.request import BuildRequest, Scripts
 from dlagent.domain.artifact.summary import Summary
 from dlagent.domain.artifact.triton_config import ServingPlan, serving_plan, warm_up_requests
+from dlagent.domain.tuning.server import socket_arguments
+from dlagent.domain.tuning.table import Workers, by_workers
 from dlagent.load.__main__ import main as load
-from dlagent.manifests.deployment import METRICS_ARGUMENTS
+from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
 from dlagent_local import standalone
 
 Json = dict[str, Any]
@@ -54,9 +58,10 @@ def step(inputs):
     best = inputs["y"].argmax(axis=1)[:, None]
     return {"best": best, "name": NAMES[best]}
 """
+LATE_MILLISECONDS = 100  # the machine may be busy
 NAMES = ["rot", "grün", "青", "gelb"]
-SLEEPING = FRONT.replace("def step", "import time\\n\\ndef step").replace(
-    "    return", "    time.sleep(0.05)\\n    return"
+SLEEPING = FRONT.replace("def step", "import time\n\ndef step").replace(
+    "    return", "    time.sleep(0.05)\n    return"
 )
 
 
@@ -230,5 +235,72 @@ def test_requests_failures_and_latency_are_counted_of_the_agent(agent: Served) -
 
     assert 5 == agent.counted("nv_inference_request_success", "agent") - good
     assert 10 == agent.counted("nv_inference_count", "agent") - rows
-    assert 1 == agent.counted("nv_inference_request_failure", "agent") - bad
+    # Triton counts a request that fails in an ensemble twice.
+    assert 2 == agent.counted("nv_inference_request_failure", "agent") - bad
     assert agent.counted("nv_inference_request_summary_us", "agent") > 0
+
+
+def test_what_waits_is_counted_before_the_members(agent: Served) -> None:
+    """So the agent's own gauge says nothing, and the operator adds those of the members."""
+    gauge = "nv_inference_pending_request_count"
+    seen = {"agent": 0.0, "perceive_": 0.0}
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(agent.ask, np.ones((8, 2, 4))) for _ in range(200)]
+        while not all(each.done() for each in asked):
+            seen = {name: max(most, agent.counted(gauge, name)) for name, most in seen.items()}
+
+    assert 0 == seen["agent"]
+    assert seen["perceive_"] > 0
+
+
+def test_an_equal_request_is_answered_from_the_cache(tmp_path: Path) -> None:
+    serving = Serving(max_batch_size=8, response_cache=True)
+    scripts = {"perceive": SLEEPING, "act": BACK}
+    summary, plan, running = served(tmp_path, serving, *response_cache_arguments(), scripts=scripts)
+    with running as server:
+        agent = Served(summary, plan, server)
+        answers = [agent.ask(np.ones((1, 2, 4))) for _ in range(3)]
+
+        assert 1 == agent.counted("nv_cache_num_misses_per_model", "agent")
+        assert 2 == agent.counted("nv_cache_num_hits_per_model", "agent")
+        assert 1 == len({answer["name"][0, 0] for answer in answers})
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("trials")
+    models = root / "models"
+    models.mkdir()
+    # The HTTP port tells the fixture when it is up; the sidecar has none.
+    arguments = (*socket_arguments(models), "--allow-http=true", "--allow-grpc=true")
+    with standalone.triton(models, root / "log", *arguments):
+        yield models
+
+
+def test_its_time_is_the_sum_of_its_members_times(trials: Path, agent: Served) -> None:
+    """A script that sleeps for 50 ms."""
+    assert agent.summary.interface is not None
+    scripts = Scripts(perceive=SLEEPING, act=BACK)
+    interface = agent.summary.interface
+    subject = Subject(network(), interface, str(agent.summary.engine), 1, scripts)
+    target = BuildRequest.model_validate(REQUEST).target
+
+    found = measure(subject, Session(network()), target, trials)
+
+    assert found.how.startswith("measured on Triton 2.")
+    table = by_workers(found.tau)
+    assert len(table[Workers(1)]) >= 3
+    for point in table[Workers(1)]:
+        assert 50 <= point.milliseconds <= 50 + LATE_MILLISECONDS
+
+
+def test_another_script_is_measured_in_place_of_the_one_before(trials: Path, agent: Served) -> None:
+    assert agent.summary.interface is not None
+    interface, engine = agent.summary.interface, str(agent.summary.engine)
+    subject = Subject(network(), interface, engine, 1, Scripts(perceive=FRONT, act=BACK))
+    target = BuildRequest.model_validate(REQUEST).target
+
+    found = measure(subject, Session(network()), target, trials)
+
+    assert found.how.startswith("measured on Triton 2.")
+    assert by_workers(found.tau)[Workers(1)][0].milliseconds < 50
