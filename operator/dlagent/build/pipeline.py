@@ -39,6 +39,7 @@ from dlagent.domain.artifact.python_steps import network_request
 from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
 from dlagent.domain.artifact.request import (
     BuildRequest,
+    Scripts,
     Simulated,
     artifact_key,
     key_inputs,
@@ -175,7 +176,8 @@ class _Build:
     def make(self, source: Source, key: str, efforts: Sequence[float]) -> tuple[Manifest, str]:
         """The artifact, and how its times were measured."""
         beside = self._fetch_beside()
-        self.progress.begin("load", "checking the model")
+        if self.request.scripts != Scripts():
+            self.progress.begin("load", "importing the Python steps")
         with (
             ensemble.started(self.request, self.places.scratch) as scripts,
             ensemble.explained(scripts),
