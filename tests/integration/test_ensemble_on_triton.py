@@ -5,6 +5,7 @@ What Triton counts of an ensemble is here too, since the scaler goes by it.
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,11 +28,17 @@ from dlagent.api.types import Serving, Slo
 from dlagent.build.measure import Subject, measure
 from dlagent.build.pipeline import Places, build
 from dlagent.build.progress import Progress
+from dlagent.build.repository import repository
 from dlagent.build.runtime import Session
 from dlagent.domain.artifact.ensemble import render
-from dlagent.domain.artifact.request import BuildRequest, Scripts
+from dlagent.domain.artifact.request import BuildRequest, Scripts, Simulated
 from dlagent.domain.artifact.summary import Summary
-from dlagent.domain.artifact.triton_config import ServingPlan, serving_plan, warm_up_requests
+from dlagent.domain.artifact.triton_config import (
+    ServingPlan,
+    serving_plan,
+    simulated_of,
+    warm_up_requests,
+)
 from dlagent.domain.tuning.server import socket_arguments
 from dlagent.domain.tuning.table import Workers, by_workers
 from dlagent.load.__main__ import main as load
@@ -103,6 +110,7 @@ class Served:
     summary: Summary
     plan: ServingPlan
     server: standalone.Triton
+    root: Path
 
     def ask(self, pairs: Array) -> dict[str, Any]:
         client = http.InferenceServerClient(self.server.address)
@@ -152,9 +160,10 @@ def served(root: Path, serving: Serving, *arguments: str, **changes: Any) -> Any
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     serving = Serving(max_batch_size=8, batch_delay_microseconds=100_000)
-    summary, plan, running = served(tmp_path_factory.mktemp("ensemble"), serving)
+    root = tmp_path_factory.mktemp("ensemble")
+    summary, plan, running = served(root, serving)
     with running as server:
-        yield Served(summary, plan, server)
+        yield Served(summary, plan, server, root)
 
 
 def test_what_triton_counts_before_the_first_request_is_of_the_members(agent: Served) -> None:
@@ -258,12 +267,49 @@ def test_an_equal_request_is_answered_from_the_cache(tmp_path: Path) -> None:
     scripts = {"perceive": SLEEPING, "act": BACK}
     summary, plan, running = served(tmp_path, serving, *response_cache_arguments(), scripts=scripts)
     with running as server:
-        agent = Served(summary, plan, server)
+        agent = Served(summary, plan, server, tmp_path)
         answers = [agent.ask(np.ones((1, 2, 4))) for _ in range(3)]
 
         assert 1 == agent.counted("nv_cache_num_misses_per_model", "agent")
         assert 2 == agent.counted("nv_cache_num_hits_per_model", "agent")
         assert 1 == len({answer["name"][0, 0] for answer in answers})
+
+
+def test_the_artifact_is_a_repository_by_itself(
+    tmp_path_factory: pytest.TempPathFactory, agent: Served
+) -> None:
+    """For whoever points Triton at it; the ensemble is called as its folder is."""
+    root = agent.root / "store/artifacts" / str(agent.summary.key)
+    log = tmp_path_factory.mktemp("itself") / "log"
+    with standalone.triton(root, log) as server:
+        client = http.InferenceServerClient(server.address)
+        assert client.is_model_ready("model")
+        client.close()
+
+
+def test_a_simulated_accelerator_holds_the_network_and_the_agent_tells_of_it(
+    tmp_path: Path, agent: Served
+) -> None:
+    interface = agent.summary.interface
+    assert interface is not None
+    simulated = Simulated(base_milliseconds=150, per_item_milliseconds=10)
+    configs = render(interface, ServingPlan(8, 0, 1), str(agent.summary.engine), simulated)
+    scripts = Scripts(perceive=FRONT, act=BACK)
+    for path, content in repository(network(), configs, scripts).items():
+        file = tmp_path / "models" / path.replace("model/", "agent/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    with standalone.triton(tmp_path / "models", tmp_path / "log") as server:
+        client = http.InferenceServerClient(server.address)
+        told = client.get_model_config("agent")
+        client.close()
+        began = time.monotonic()
+        Served(agent.summary, agent.plan, server, tmp_path).ask(np.ones((2, 2, 4)))
+        taken = (time.monotonic() - began) * 1000
+
+    assert simulated == simulated_of(told)
+    assert taken >= simulated.milliseconds(2)
 
 
 @pytest.fixture(scope="module")
