@@ -2,7 +2,8 @@
 
 The build copies this file as it is into the artifact, beside the script, so it needs nothing but
 numpy. dlagent.build.scripts.runner calls scripts by the same functions: what the build has checked
-is what serves.
+is what serves. It is no part of an artifact's key: where it is to answer otherwise, raise
+RECIPE_VERSION.
 """
 
 from __future__ import annotations

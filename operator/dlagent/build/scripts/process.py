@@ -5,7 +5,6 @@ of the build like any other; what it prints goes to the build's log.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -52,8 +51,7 @@ class ScriptProcess:
         ]
         task = {"script": str(script), "outputs": described}
         try:
-            self._connection.send_bytes(json.dumps(task).encode())
-            self._wait("import")
+            self._import(json.dumps(task).encode())
         except BaseException:
             self.close()
             raise
@@ -79,6 +77,13 @@ class ScriptProcess:
         self._connection.close()
         self._process.kill()
         self._process.wait(_END_SECONDS)
+
+    def _import(self, task: bytes) -> None:
+        try:
+            self._connection.send_bytes(task)
+        except OSError as error:
+            raise self._died() from error
+        self._wait("import")
 
     def _wait(self, what: str) -> None:
         """Until it says that this is done."""
@@ -112,5 +117,4 @@ def _started(connection: Connection) -> "subprocess.Popen[bytes]":
         stdin=subprocess.DEVNULL,
         stdout=_STDERR,  # stdout is for the build's progress
         pass_fds=[number],
-        env=dict(os.environ),
     )
