@@ -7,6 +7,7 @@ NAMES = {
     "artifact_speed": "how much faster builds make real networks, and what of the accuracy is left",
     "build_time": "where the time of a build goes",
     "first_answer": "kubectl apply to the first correct answer",
+    "fused_or_ensemble": "what steps in Python cost beside steps that are fused",
     "load_generator": "requests a second that one core of `dlagent bench` sends in time",
     "operator_scale": "the operator with 1,000 agents, beside one of plain kopf",
     "search": "the search for the fastest version, beside trying everything",
@@ -19,7 +20,7 @@ NAMES = {
 def main() -> None:
     """Run the benchmark that is named first."""
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
-        known = "\n".join(f"  {name:16}{text}" for name, text in NAMES.items())
+        known = "\n".join(f"  {name:18}{text}" for name, text in NAMES.items())
         raise SystemExit(f"which benchmark?\n{known}")
     name = sys.argv.pop(1)
     importlib.import_module(f"benchmarks.{name}").main()

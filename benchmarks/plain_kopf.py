@@ -16,6 +16,7 @@ from dlagent.adapters.api import APPLY, Api, connect
 from dlagent.adapters.kinds import AGENT, BY_KIND
 from dlagent.api.names import NAME_LABEL
 from dlagent.api.types import DLAgentSpec
+from dlagent.domain.artifact.ensemble import Configs
 from dlagent.manifests import network
 from dlagent.manifests.common import Object, Owner
 from dlagent.manifests.deployment import Revision, deployment
@@ -80,7 +81,7 @@ def _children(body: kopf.Body) -> list[Object]:
     owner = Owner(str(metadata.namespace), str(metadata.name), str(metadata.uid))
     serving = DLAgentSpec.model_validate(dict(body.spec)).serving
     profile = _SETTINGS.runtimes["triton"]
-    revision = Revision(REVISION, "0" * 64, 2020, "")
+    revision = Revision(REVISION, "0" * 64, 2020, Configs(""))
     return [
         network.service_account(owner),
         network.network_policy(owner),

@@ -24,6 +24,12 @@ FULL: Json = {
         "outputs": [{"name": "logits", "dataType": "FP32", "shape": [-1]}],
     },
     "perceive": [
+        {
+            "python": {
+                "configMapRef": {"name": "shoes.steps", "key": "perceive_v2.py"},
+                "outputs": [{"name": "image", "dataType": "UINT8", "shape": [28, 28]}],
+            }
+        },
         {"cast": {"dataType": "FP32"}},
         {"scale": {"multiply": "0.00392156862745098"}},
         {"normalize": {"mean": ["0.286", 0, "-0.001"], "std": [".353", 1, "2"]}},
@@ -115,6 +121,24 @@ TWO_INPUTS: Json = {
     },
     "perceive": [{"cast": {"dataType": "INT64"}, "input": "mask"}],
     "act": [{"meanPooling": {"mask": "mask"}, "output": "last"}, {"l2Normalize": {}}],
+}
+
+
+# As many steps with as many tensors as may be, for what the rules may cost.
+WIDE: Json = {
+    "model": {
+        "inputs": [{"name": f"in{n}", "dataType": "INT64", "shape": [-1]} for n in range(16)],
+        "outputs": [{"name": f"out{n}", "dataType": "FP32", "shape": [8]} for n in range(16)],
+    },
+    "perceive": [
+        python(*({"name": f"x{n}", "dataType": "INT64", "shape": [-1]} for n in range(16))),
+        *({"cast": {"dataType": "FP32"}, "input": f"x{n}"} for n in range(15)),
+    ],
+    "act": [
+        *[{"sigmoid": {}, "output": "out3"}, {"meanPooling": {"mask": "x3"}}, {"softmax": {}}],
+        {"topK": {"k": 2}},
+        python(*({"name": f"y{n}", "dataType": "BYTES", "shape": [1]} for n in range(16))),
+    ],
 }
 
 
@@ -249,6 +273,7 @@ def test_refuses_a_name(kubectl: Kubectl, name: str) -> None:
         pytest.param("full", FULL, id="an agent with every field"),
         pytest.param("labelled", SMALLEST | {"act": LABELLED}, id="as many labels as may be"),
         pytest.param("two-inputs", merged(SMALLEST, TWO_INPUTS), id="steps for each of two inputs"),
+        pytest.param("wide", merged(SMALLEST, WIDE), id="scripts at both ends of many tensors"),
         *(
             pytest.param(
                 f"source-{number}",

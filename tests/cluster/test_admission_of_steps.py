@@ -12,19 +12,33 @@ def perceive(**step: Any) -> Json:
     return {"perceive": [step]}
 
 
+TEXT: Json = {"name": "name", "dataType": "BYTES", "shape": [1]}
+PAIR: list[Json] = [{"name": n, "dataType": "INT64", "shape": [-1]} for n in "ab"]
+
+
+def python(*outputs: Json) -> Json:
+    reference = {"name": "steps", "key": "step.py"}
+    return {"python": {"configMapRef": reference, "outputs": list(outputs)}}
+
+
+PYTHON = python({"name": "x", "dataType": "FP32", "shape": [28, 28]})
+
+
 # What is wrong, the change that makes it so, and what kubectl prints of it.
 BAD: list[tuple[str, Json, str]] = [
     (
         "two things in one step",
         perceive(scale={"multiply": 2}, cast={"dataType": "FP32"}),
         "spec.perceive[0]: Invalid value: exactly one of scale, normalize, resize, centerCrop,"
-        " reshape, transpose, cast, oneHot must be set; write each step as an item of its own",
+        " reshape, transpose, cast, oneHot, python must be set; write each step as an item of its"
+        " own",
     ),
     (
         "an empty step",
         {"act": [{}]},
         "spec.act[0]: Invalid value: exactly one of softmax, sigmoid, argmax, topK, threshold,"
-        " labels, meanPooling, l2Normalize must be set; write each step as an item of its own",
+        " labels, meanPooling, l2Normalize, python must be set; write each step as an item of its"
+        " own",
     ),
     (
         "a step nobody knows",
@@ -215,13 +229,103 @@ BAD: list[tuple[str, Json, str]] = [
     (
         "a step after the choice",
         {"act": [{"topK": {"k": 1}}, {"softmax": {}}]},
-        "spec.act: Invalid value: nothing but labels can follow argmax or topK; move the other"
-        " steps before it",
+        "spec.act: Invalid value: nothing but labels or python can follow argmax or topK; move the"
+        " other steps before it",
     ),
     (
         "two choices",
         {"act": [{"argmax": {}}, {"topK": {"k": 1}}]},
-        "nothing but labels can follow argmax or topK",
+        "nothing but labels or python can follow argmax or topK",
+    ),
+    (
+        "a script for inputs that nobody has declared",
+        {"perceive": [PYTHON]},
+        "spec.model.inputs: Invalid value: must be set where perceive has python, since nothing"
+        " else says what clients send; declare its names, types and shapes",
+    ),
+    (
+        "a script after another step",
+        {"model": {"inputs": IMAGE}, "perceive": [{"oneHot": {"depth": 2}}, PYTHON]},
+        "spec.perceive: Invalid value: python must be the first step, and the only one of its"
+        " kind; move it there, or do in the script what comes before it",
+    ),
+    (
+        "two scripts in front",
+        {"model": {"inputs": IMAGE}, "perceive": [PYTHON, PYTHON]},
+        "python must be the first step, and the only one of its kind",
+    ),
+    (
+        "a script for one of the inputs",
+        {"model": {"inputs": IMAGE}, "perceive": [PYTHON | {"input": "image"}]},
+        "spec.perceive[0].input: Invalid value: has no use beside python, which takes all inputs;"
+        " remove it",
+    ),
+    (
+        "text for a network",
+        {"model": {"inputs": IMAGE}, "perceive": [python(TEXT)]},
+        "spec.perceive[0].python: Invalid value: must not have outputs of the type BYTES, since a"
+        " network takes numbers; make numbers of the text in the script",
+    ),
+    (
+        "a step for any of two outputs of a script",
+        {
+            "model": {"inputs": IMAGE},
+            "perceive": [python(*PAIR), {"scale": {"multiply": 2}}],
+        },
+        "spec.perceive: Invalid value: each step after python must have input, since python has"
+        " several outputs; add input: NAME to each step",
+    ),
+    (
+        "an input that the script does not make",
+        {
+            "model": {"inputs": IMAGE},
+            "perceive": [python(*PAIR), {"scale": {"multiply": 2}, "input": "image"}],
+        },
+        "spec.perceive: Invalid value: the input of a step is none of the outputs of python before"
+        " it; write one of their names",
+    ),
+    (
+        "a mask that the script does not make",
+        {
+            "model": {"inputs": IMAGE},
+            "perceive": [python(*PAIR)],
+            "act": [{"meanPooling": {"mask": "image"}}],
+        },
+        "spec.act: Invalid value: the mask of meanPooling is none of the outputs of python in"
+        " perceive; write one of their names",
+    ),
+    (
+        "a script before another step",
+        {"act": [PYTHON, {"softmax": {}}]},
+        "spec.act: Invalid value: python must be the last step, and the only one of its kind; move"
+        " it there, or do in the script what comes after it",
+    ),
+    (
+        "a script for one of the outputs",
+        {"act": [PYTHON | {"output": "a"}]},
+        "spec.act[0].output: Invalid value: has no use beside python, which takes all outputs;"
+        " remove it",
+    ),
+    (
+        "a script that makes nothing",
+        {"act": [python()]},
+        "spec.act[0].python.outputs: Invalid value: 0: spec.act[0].python.outputs in body should"
+        " have at least 1 items",
+    ),
+    (
+        "two outputs of one name",
+        {"act": [python(PAIR[0], PAIR[0])]},
+        'spec.act[0].python.outputs[1]: Duplicate value: {"name":"a"}',
+    ),
+    (
+        "a script in no ConfigMap",
+        {"act": [{"python": {"outputs": [TEXT]}}]},
+        "spec.act[0].python.configMapRef: Required value",
+    ),
+    (
+        "a key that cannot be one's name",
+        {"act": [{"python": PYTHON["python"] | {"configMapRef": {"name": "c", "key": "a/b"}}}]},
+        'spec.act[0].python.configMapRef.key: Invalid value: "a/b"',
     ),
 ]
 

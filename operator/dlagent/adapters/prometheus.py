@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiohttp
 
+from dlagent.domain.artifact.layout import MEMBERS
 from dlagent.domain.scaling.samples import (
     STALE_INTERVALS,
     WINDOW_INTERVALS,
@@ -33,6 +34,8 @@ _FIELDS = {
     "nv_inference_pending_request_count": "pending",
     "nv_inference_count": "inferences",
 }
+# An ensemble has no queue: what waits, waits before its members, and its own gauge says 0.
+_OF_MEMBERS = {"pending"}
 _SUMMARY = "nv_inference_request_summary_us"
 _MICROSECONDS = 1e-6
 
@@ -210,11 +213,14 @@ _Samples = dict[float, float]  # values by time
 
 
 class _Counter(NamedTuple):
-    """One counter of a pod. Failures are counted by reason, each scraped at the same time."""
+    """One counter of a pod, or a part of it, each scraped at the same time.
+
+    Failures are counted by reason; what waits before an ensemble's members, by member.
+    """
 
     pod: PodName
     field: str
-    reason: str
+    part: str
     samples: _Samples
 
 
@@ -226,11 +232,12 @@ class _Quantile(NamedTuple):
 
 def _counter(series: Json) -> _Counter | None:
     labels = series["metric"]
-    if not _is_of_agent(labels):
+    field = _FIELDS[labels["__name__"]]
+    member = labels.get("model") if field in _OF_MEMBERS else None
+    if not _is_of_agent(labels) and member not in MEMBERS:
         return None
     samples = {float(at): float(value) for at, value in series["values"]}
-    field = _FIELDS[labels["__name__"]]
-    return _Counter(_pod(labels), field, labels.get("reason", ""), samples)
+    return _Counter(_pod(labels), field, labels.get("reason") or member or "", samples)
 
 
 def _quantile(series: Json) -> _Quantile | None:
@@ -260,10 +267,10 @@ def _fields(
     fields: dict[PodName, dict[str, _Samples]] = defaultdict(dict)
     known: set[tuple[PodName, str, str]] = set()
     twice: set[PodName] = set()
-    for pod, field, reason, samples in counters:
-        if (pod, field, reason) in known:
+    for pod, field, part, samples in counters:
+        if (pod, field, part) in known:
             twice.add(pod)
-        known.add((pod, field, reason))
+        known.add((pod, field, part))
         sums = fields[pod].setdefault(field, {})
         for at, value in samples.items():
             sums[at] = sums.get(at, 0.0) + value

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ from tritonclient.utils import (  # type: ignore[import-untyped]  # ships no typ
     np_to_triton_dtype,
 )
 
+from dlagent.domain.artifact.layout import MEMBERS, MODEL
 from dlagent.domain.tuning.server import socket_address
 
 _MODEL = "measured"
@@ -53,6 +55,7 @@ class TrialServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._client = InferenceServerClient(socket_address(folder))
+        self._counting = [_MODEL]
         self.version = ""
 
     def __enter__(self) -> Self:
@@ -60,7 +63,7 @@ class TrialServer:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._client.unload_model(_MODEL)
+            self._client.unload_model(_MODEL, unload_dependents=True)
         except InferenceServerException:
             pass  # it goes with its pod
         finally:
@@ -74,14 +77,19 @@ class TrialServer:
                 raise TrialServerError(f"it did not answer within {seconds:.0f} s")
             time.sleep(_POLL_SECONDS)
 
-    def load(self, model: bytes, config: str) -> None:
-        """Serve this model, in place of the one before, by this config.pbtxt."""
-        folder = self._folder / _MODEL
-        (folder / "1").mkdir(parents=True, exist_ok=True)
-        (folder / "1/model.onnx").write_bytes(model)
-        (folder / "config.pbtxt").write_text(config)
+    def load(self, files: Mapping[str, bytes]) -> None:
+        """Serve a model, in place of the one before: its files by their path in an artifact."""
+        for path, content in files.items():
+            inside = path.startswith(MODEL)
+            file = self._folder / (f"{_MODEL}/{path.removeprefix(MODEL)}" if inside else path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        members = [name for name in MEMBERS if f"{name}/config.pbtxt" in files]
+        self._counting = members or [_MODEL]
         try:
-            self._client.load_model(_MODEL, client_timeout=_LOAD_SECONDS)
+            # A member that changed is loaded first, and the ensemble with it.
+            for name in (*members, _MODEL):
+                self._client.load_model(name, client_timeout=_LOAD_SECONDS)
         except InferenceServerException as error:
             raise _refused(error) from error
 
@@ -89,8 +97,9 @@ class TrialServer:
         """How long Triton works at one batch while all instances do; the median of windows.
 
         So many senders each send a batch as one request, the next when it is answered. Triton
-        counts the time of its batches itself, without what they wait and travel. A window begins
-        and ends while all are at work, as in perf_analyzer.
+        counts the time of its batches itself, without what they wait and travel; of an ensemble it
+        is the sum over its members. A window begins and ends while all are at work, as in
+        perf_analyzer.
 
         Args:
             feed: the inputs of one batch.
@@ -137,25 +146,39 @@ class TrialServer:
             while time.monotonic() < end:
                 _take(answers, 1)
             after = self._spent(batch)
-            batches = after[0] - before[0]
-            if batches > 0:
-                windows.append((after[1] - before[1]) / batches / 1e6)
+            spans = [later.since(earlier) for later, earlier in zip(after, before, strict=True)]
+            if all(span.batches > 0 for span in spans):
+                windows.append(sum(span.nanoseconds / span.batches for span in spans) / 1e6)
                 before = after
             elif time.monotonic() - began > _ANSWER_SECONDS:
                 raise TrialServerError(f"it tells no times of batches of {batch}")
         return statistics.median(windows)
 
-    def _spent(self, batch: int) -> tuple[int, int]:
-        """How many batches of this size there were, and the nanoseconds worked at them."""
+    def _spent(self, batch: int) -> "list[_Spent]":
+        """What each model that counts has done at batches of this size."""
+        return [self._spent_by(name, batch) for name in self._counting]
+
+    def _spent_by(self, name: str, batch: int) -> "_Spent":
         try:
-            answer = self._client.get_inference_statistics(_MODEL)
+            answer = self._client.get_inference_statistics(name)
         except InferenceServerException as error:
             raise _refused(error) from error
         for entry in answer.model_stats[0].batch_stats:
             if entry.batch_size == batch:
                 parts = (entry.compute_input, entry.compute_infer, entry.compute_output)
-                return entry.compute_infer.count, sum(part.ns for part in parts)
-        return 0, 0
+                return _Spent(entry.compute_infer.count, sum(part.ns for part in parts))
+        return _Spent(0, 0)
+
+
+@dataclass(frozen=True)
+class _Spent:
+    """How many batches there were, and the nanoseconds worked at them."""
+
+    batches: int
+    nanoseconds: int
+
+    def since(self, before: "_Spent") -> "_Spent":
+        return _Spent(self.batches - before.batches, self.nanoseconds - before.nanoseconds)
 
 
 def _is_enough(windows: list[float], seconds: float) -> bool:

@@ -76,6 +76,8 @@ class Reason(StrEnum):
     PICKLE_REFUSED = "PickleRefused"
     SHAPE_MISMATCH = "ShapeMismatch"
     PARITY_FAILED = "ParityFailed"
+    PYTHON_STEP_FAILED = "PythonStepFailed"
+    PYTHON_STEP_UNAVAILABLE = "PythonStepUnavailable"
     INVALID_DATASET = "InvalidDataset"
     GATE_FAILED = "GateFailed"
     INVALID_PATH = "InvalidPath"

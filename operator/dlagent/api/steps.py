@@ -6,6 +6,13 @@ from typing import Annotated
 from pydantic import Field
 
 from dlagent.api.base import ApiModel, Decimal, Rule, checked, exactly_one
+from dlagent.api.python_step import (
+    ACT_RULES,
+    FIRST_RULE,
+    LAST_RULE,
+    PERCEIVE_RULES,
+    PythonStep,
+)
 from dlagent.api.tensors import Axis, DataType, TensorName
 
 _STEP_REMEDY = "write each step as an item of its own"
@@ -168,9 +175,10 @@ class PerceiveStep(ApiModel):
         "json_schema_extra": checked(
             exactly_one(
                 *("scale", "normalize", "resize", "centerCrop", "reshape", "transpose", "cast"),
-                "oneHot",
+                *("oneHot", "python"),
                 remedy=_STEP_REMEDY,
-            )
+            ),
+            *PERCEIVE_RULES,
         )
     }
 
@@ -193,6 +201,8 @@ class PerceiveStep(ApiModel):
     """Converts the elements to another type."""
     one_hot: OneHot | None = None
     """Makes a row of zeros with a one at its place of each whole number, as a new last axis."""
+    python: PythonStep | None = None
+    """Calls a script of yours on all inputs, as the first step."""
 
 
 class Softmax(ApiModel):
@@ -273,9 +283,10 @@ class ActStep(ApiModel):
         "json_schema_extra": checked(
             exactly_one(
                 *("softmax", "sigmoid", "argmax", "topK", "threshold", "labels", "meanPooling"),
-                "l2Normalize",
+                *("l2Normalize", "python"),
                 remedy=_STEP_REMEDY,
-            )
+            ),
+            *ACT_RULES,
         )
     }
 
@@ -298,6 +309,8 @@ class ActStep(ApiModel):
     """Makes one vector of a row of tokens: the mean of those that the mask does not hide."""
     l2_normalize: L2Normalize | None = None
     """Brings each vector along the last axis to length 1."""
+    python: PythonStep | None = None
+    """Calls a script of yours on all outputs, as the last step."""
 
 
 def _chose(step: str) -> str:
@@ -306,7 +319,9 @@ def _chose(step: str) -> str:
 
 _LAST, _BEFORE_LAST = "self[size(self) - 1]", "self[size(self) - 2]"
 
-PerceiveSteps = Annotated[list[PerceiveStep], Field(max_length=16)]
+PerceiveSteps = Annotated[
+    list[PerceiveStep], Field(max_length=16, json_schema_extra=checked(FIRST_RULE))
+]
 ActSteps = Annotated[
     list[ActStep],
     Field(
@@ -322,9 +337,12 @@ ActSteps = Annotated[
             Rule(
                 f"!self.exists(step, {_chose('step')}) ||"
                 f" (self.exists_one(step, {_chose('step')}) && ({_chose(_LAST)} ||"
-                f" (size(self) >= 2 && {_chose(_BEFORE_LAST)} && has({_LAST}.labels))))",
-                "nothing but labels can follow argmax or topK; move the other steps before it",
+                f" (size(self) >= 2 && {_chose(_BEFORE_LAST)} &&"
+                f" (has({_LAST}.labels) || has({_LAST}.python)))))",
+                "nothing but labels or python can follow argmax or topK; move the other steps"
+                " before it",
             ),
+            LAST_RULE,
             Rule(
                 "self.filter(step, has(step.output)).size() <="
                 " (size(self) > 0 && has(self[0].output) ? 1 : 0)",
@@ -334,37 +352,3 @@ ActSteps = Annotated[
         ),
     ),
 ]
-
-# What steps may name of model.inputs and model.outputs, where these are declared.
-NAME_RULES = (
-    Rule(
-        "!has(self.perceive) || !has(self.model.inputs) || size(self.model.inputs) == 1 ||"
-        " self.perceive.all(step, has(step.input))",
-        "each step must have input, since model.inputs has several; add input: NAME to each step",
-        ".perceive",
-    ),
-    Rule(
-        "!has(self.perceive) || !has(self.model.inputs) || self.perceive.all(step,"
-        " !has(step.input) || self.model.inputs.exists(tensor, tensor.name == step.input))",
-        "the input of a step is none of model.inputs; write one of their names",
-        ".perceive",
-    ),
-    Rule(
-        "!has(self.act) || size(self.act) == 0 || !has(self.model.outputs) ||"
-        " size(self.model.outputs) == 1 || has(self.act[0].output)",
-        "the first step must have output, since model.outputs has several; add output: NAME to it",
-        ".act",
-    ),
-    Rule(
-        "!has(self.act) || !has(self.model.outputs) || self.act.all(step,"
-        " !has(step.output) || self.model.outputs.exists(tensor, tensor.name == step.output))",
-        "the output of a step is none of model.outputs; write one of their names",
-        ".act",
-    ),
-    Rule(
-        "!has(self.act) || !has(self.model.inputs) || self.act.all(step, !has(step.meanPooling) ||"
-        " self.model.inputs.exists(tensor, tensor.name == step.meanPooling.mask))",
-        "the mask of meanPooling is none of model.inputs; write one of their names",
-        ".act",
-    ),
-)

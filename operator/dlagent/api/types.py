@@ -24,12 +24,16 @@ from dlagent.api.optimise import Prune as Prune
 from dlagent.api.pods import Affinity, Environment, TopologySpread
 from dlagent.api.pods import PodPlacement as PodPlacement
 from dlagent.api.pods import Resources as Resources
+from dlagent.api.python_step import MOST_SCRIPT_BYTES as MOST_SCRIPT_BYTES
+from dlagent.api.python_step import ConfigMapKey as ConfigMapKey
+from dlagent.api.python_step import PythonStep as PythonStep
 from dlagent.api.sources import PICKLE_SUFFIXES
 from dlagent.api.sources import Scheme as Scheme
 from dlagent.api.sources import SecretReference as SecretReference
 from dlagent.api.sources import Source as Source
-from dlagent.api.steps import NAME_RULES, ActSteps, PerceiveSteps
+from dlagent.api.step_names import NAME_RULES
 from dlagent.api.steps import ActStep as ActStep
+from dlagent.api.steps import ActSteps, PerceiveSteps
 from dlagent.api.steps import ArgMax as ArgMax
 from dlagent.api.steps import Cast as Cast
 from dlagent.api.steps import CenterCrop as CenterCrop

@@ -11,7 +11,7 @@ from dlagent.build.network import FREE, Network
 from dlagent.build.onnx_source import main_opset
 from dlagent.build.plan import Acted, Perceived, Plan, plan
 from dlagent.build.steps.base import GraphWriter
-from dlagent.domain.artifact.interface import ModelInterface
+from dlagent.domain.artifact.interface import ModelInterface, served
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.selfcheck import NUMPY_TYPES
 from dlagent.domain.artifact.summary import FailureReason
@@ -39,8 +39,8 @@ def fuse(network: Network, request: BuildRequest) -> Fused:
     planned = plan(network, request)
     raw, answer = planned.raw(), planned.answer()
     interface = ModelInterface(
-        inputs=[_served(tensor) for tensor in raw],
-        outputs=[_served(tensor) for tensor in answer],
+        inputs=[served(tensor) for tensor in raw],
+        outputs=[served(tensor) for tensor in answer],
         batched=network.batched,
     )
     plain = not request.perceive and not request.act
@@ -105,11 +105,6 @@ def _answer(graph: GraphWriter, value: str, tensor: Tensor) -> NodeProto:
 def _named(value: str, name: str) -> NodeProto:
     """Joins two parts; ONNX Runtime removes it when it loads the model."""
     return helper.make_node("Identity", [value], [name], f"join/{name}")
-
-
-def _served(tensor: Tensor) -> Tensor:
-    """Triton has no scalars: one value an example is an axis of length 1."""
-    return Tensor(name=tensor.name, data_type=tensor.data_type, shape=tensor.shape or [1])
 
 
 def _value_info(tensor: Tensor, batched: bool) -> ValueInfoProto:

@@ -3,7 +3,7 @@
 import math
 
 from dlagent.build.network import concrete
-from dlagent.build.runtime import Session
+from dlagent.build.runtime import Answering
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.selfcheck import (
     NUMPY_TYPES,
@@ -22,7 +22,7 @@ ABSOLUTE_SHARE = {Precision.FP32: 1e-3, Precision.INT8: 2e-2}  # of the largest 
 
 
 def golden(
-    session: Session, interface: ModelInterface, free_size: int, precision: Precision
+    session: Answering, interface: ModelInterface, free_size: int, precision: Precision
 ) -> SelfCheck:
     """Run the golden input, a batch of one. Raises RunError."""
     batch = 1 if interface.batched else None

@@ -8,16 +8,18 @@ build: it is measured in process, and said.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlagent.adapters.trial_server import TrialServer, TrialServerError
 from dlagent.build.measure_in_process import measure_in_process
 from dlagent.build.network import sample
-from dlagent.build.runtime import Session
+from dlagent.build.repository import repository
+from dlagent.build.runtime import Answering
+from dlagent.domain.artifact.ensemble import Configs, render
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
-from dlagent.domain.artifact.request import Target
-from dlagent.domain.artifact.triton_config import ServingPlan, render_config
+from dlagent.domain.artifact.request import Scripts, Target
+from dlagent.domain.artifact.triton_config import ServingPlan
 from dlagent.domain.tuning.table import Workers
 from dlagent.domain.tuning.trials import Done, Trial, TrialSpace, next_trial, trial_space
 
@@ -31,12 +33,13 @@ _STAGE_SECONDS = 30.0  # no trial begins later
 
 @dataclass(frozen=True)
 class Subject:
-    """The agent's model, as it is to be measured."""
+    """The agent's model, as it is to be measured; `scripts` make an ensemble of it."""
 
     model: bytes
     interface: ModelInterface
     engine: str
     free_size: int
+    scripts: Scripts = field(default_factory=Scripts)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Measured:
     how: str
 
 
-def measure(subject: Subject, session: Session, target: Target, trials: Path | None) -> Measured:
+def measure(subject: Subject, session: Answering, target: Target, trials: Path | None) -> Measured:
     """The table of an artifact; `trials` is the folder that a Triton shares, if there is one.
 
     Raises:
@@ -73,7 +76,8 @@ def _on_triton(subject: Subject, target: Target, server: TrialServer) -> Measure
     def milliseconds(trial: Trial) -> float:
         nonlocal loaded
         if trial.workers != loaded:
-            server.load(subject.model, _config(subject, target, space, trial.workers))
+            configs = _configs(subject, target, space, trial.workers)
+            server.load(repository(subject.model, configs, subject.scripts))
             loaded = trial.workers
         batch = trial.batch if subject.interface.batched else None
         feed = sample(subject.interface.inputs, "measure", batch, subject.free_size)
@@ -103,7 +107,7 @@ def table(space: TrialSpace, milliseconds: Callable[[Trial], float]) -> tuple[li
         )
 
 
-def _config(subject: Subject, target: Target, space: TrialSpace, workers: Workers) -> str:
+def _configs(subject: Subject, target: Target, space: TrialSpace, workers: Workers) -> Configs:
     plan = ServingPlan(
         max_batch_size=space.batches[-1] if subject.interface.batched else 0,
         batch_delay_microseconds=0,
@@ -112,7 +116,7 @@ def _config(subject: Subject, target: Target, space: TrialSpace, workers: Worker
         accelerated=target.accelerator != _CPU,
         gathers=False,
     )
-    return render_config(subject.interface, plan, subject.engine, target.simulated)
+    return render(subject.interface, plan, subject.engine, target.simulated)
 
 
 def available_cores() -> int:

@@ -9,7 +9,7 @@ import time
 
 from dlagent.build.failure import BuildError
 from dlagent.build.network import sample
-from dlagent.build.runtime import Array, RunError, Session
+from dlagent.build.runtime import Answering, Array, RunError
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.summary import FailureReason
@@ -23,7 +23,7 @@ _HELD_REPEATS = 3  # batches of 1 to 32 that last 40 ms + 20 ms a row are held f
 
 
 def measure_in_process(
-    session: Session,
+    session: Answering,
     interface: ModelInterface,
     free_size: int,
     simulated: Simulated | None = None,
@@ -39,7 +39,7 @@ def measure_in_process(
     return [_held(session, interface, free_size, simulated, point.batch) for point in points]
 
 
-def _computed(session: Session, interface: ModelInterface, free_size: int) -> list[TauPoint]:
+def _computed(session: Answering, interface: ModelInterface, free_size: int) -> list[TauPoint]:
     started = time.monotonic()
     points: list[TauPoint] = []
     share = BUDGET_SECONDS / len(BATCHES)
@@ -59,7 +59,7 @@ def _cost(last: TauPoint) -> float:
 
 
 def _held(
-    session: Session,
+    session: Answering,
     interface: ModelInterface,
     free_size: int,
     simulated: Simulated,
@@ -76,7 +76,7 @@ def _held(
     return TauPoint(batch=batch, milliseconds=_rounded_median(times))
 
 
-def _median(session: Session, feed: dict[str, Array], budget_seconds: float) -> float:
+def _median(session: Answering, feed: dict[str, Array], budget_seconds: float) -> float:
     times: list[float] = []
     end = time.monotonic() + budget_seconds
     for repeat in range(_WARM_UP + _MOST_REPEATS):
@@ -89,7 +89,7 @@ def _median(session: Session, feed: dict[str, Array], budget_seconds: float) -> 
     return _rounded_median(times)
 
 
-def _run(session: Session, feed: dict[str, Array]) -> None:
+def _run(session: Answering, feed: dict[str, Array]) -> None:
     try:
         session.run(feed)
     except RunError as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dlagent.api.types import Tensor
 from dlagent.build import chain
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.build.failure import BuildError
@@ -22,6 +23,7 @@ from dlagent.build.plan import Plan, plan
 from dlagent.build.progress import Progress
 from dlagent.build.race import BATCHES
 from dlagent.build.runtime import Array, Session
+from dlagent.build.scripts.ensemble import Front
 from dlagent.build.search import Found, Jury, Search
 from dlagent.build.workshop import Examples, Judge, SourceWorkshop
 from dlagent.domain.artifact.optimise import Optimise
@@ -75,14 +77,15 @@ def optimise(
     progress: Progress,
     scratch: Path,
     efforts: Sequence[float] = EFFORTS,
+    front: Front | None = None,
 ) -> Optimised:
-    """Find the network to serve.
+    """Find the network to serve; `front` is the script that takes what clients send.
 
     Raises:
-        BuildError: InvalidDataset; GateFailed, as GateFailedError.
+        BuildError: InvalidDataset; PythonStepFailed; GateFailed, as GateFailedError.
     """
     network = loaded.network
-    judging = _judging(request, loaded, progress)
+    judging = _judging(request, loaded, progress, front)
     facts = _facts(request, loaded, judging.examples)
     folder = Path(tempfile.mkdtemp(prefix="candidates-", dir=scratch))
     workshop = SourceWorkshop(
@@ -106,20 +109,22 @@ def optimise(
     return _optimised(loaded, judging, found)
 
 
-def _judging(request: BuildRequest, loaded: Loaded, progress: Progress) -> _Judging:
+def _judging(
+    request: BuildRequest, loaded: Loaded, progress: Progress, front: Front | None
+) -> _Judging:
     if request.optimise is None or loaded.dataset is None:
         parity = ParityJury(loaded.run, loaded.network)
         return _Judging(parity, parity, NO_LOSS, None, None)
     progress.begin("data", f"reading {request.optimise.dataset.uri}")
     limit = request.optimise.limit()
-    examples, report = _examples(request, request.optimise, loaded.network, loaded.dataset)
+    examples, report = _examples(request, request.optimise, loaded.network, loaded.dataset, front)
     jury = DataJury(loaded.network, examples, limit)
     _check_source(jury, examples, limit)
     return _Judging(jury, jury, limit, examples, report)
 
 
 def _examples(
-    request: BuildRequest, wanted: Optimise, network: Network, path: Path
+    request: BuildRequest, wanted: Optimise, network: Network, path: Path, front: Front | None
 ) -> tuple[Examples, DataReport]:
     if not network.batched:
         raise BuildError(
@@ -128,7 +133,8 @@ def _examples(
             " network with a free first axis, or remove spec.build.dataset",
         )
     planned = plan(network, request)
-    dataset = load_dataset(path, planned.raw(), request.max_source_bytes)
+    sent = front.inputs if front is not None else planned.raw()
+    dataset = load_dataset(path, sent, request.max_source_bytes)
     classes = network.outputs[0].shape[-1] if network.outputs[0].shape else 1
     if dataset.labels is not None:
         check_labels(dataset.labels, classes)
@@ -141,10 +147,19 @@ def _examples(
         parts={str(part): len(numbers) for part, numbers in parts.parts.items()},
         classes=classes if dataset.labels is not None else None,
     )
-    examples = Examples(
-        dataset.inputs, dataset.labels, parts.parts, lambda raw: _perceived(planned, raw)
-    )
-    return examples, report
+
+    def perceive(raw: Mapping[str, Array]) -> dict[str, Array]:
+        if front is None:
+            return _perceived(planned, raw)
+        made = front.run(raw, batched=True)
+        return _perceived(planned, {t.name: _unserved(t, made[t.name]) for t in planned.raw()})
+
+    return Examples(dataset.inputs, dataset.labels, parts.parts, perceive), report
+
+
+def _unserved(tensor: Tensor, value: Array) -> Array:
+    """Without the axis that one value an example has where it is served."""
+    return value if tensor.shape else value.reshape(len(value))
 
 
 def _perceived(planned: Plan, raw: Mapping[str, Array]) -> dict[str, Array]:

@@ -4,7 +4,7 @@ Called by `python -m dlagent.build job` in the cluster and by `dlagent build` wi
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +24,22 @@ from dlagent.build.golden import golden
 from dlagent.build.load import load
 from dlagent.build.machine import instruction_set
 from dlagent.build.measure import Subject, measure
+from dlagent.build.network import Network
 from dlagent.build.optimise import GateFailedError, Optimised, optimise
 from dlagent.build.parity import check_parity
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, publish
+from dlagent.build.scripts import ensemble
 from dlagent.build.sources.base import Access, Wanted
 from dlagent.build.sources.cache import Downloads
 from dlagent.domain.artifact.candidates import with_candidates, with_report
 from dlagent.domain.artifact.layout import REPORT, STALE_STAGING_SECONDS
 from dlagent.domain.artifact.manifest import Manifest
+from dlagent.domain.artifact.python_steps import network_request
 from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
 from dlagent.domain.artifact.request import (
     BuildRequest,
+    Scripts,
     Simulated,
     artifact_key,
     key_inputs,
@@ -171,10 +175,27 @@ class _Build:
 
     def make(self, source: Source, key: str, efforts: Sequence[float]) -> tuple[Manifest, str]:
         """The artifact, and how its times were measured."""
-        request, progress = self.request, self.progress
         beside = self._fetch_beside()
+        if self.request.scripts != Scripts():
+            self.progress.begin("load", "importing the Python steps")
+        with (
+            ensemble.started(self.request, self.places.scratch) as scripts,
+            ensemble.explained(scripts),
+        ):
+            return self._make(source, key, efforts, beside, scripts)
+
+    def _make(
+        self,
+        source: Source,
+        key: str,
+        efforts: Sequence[float],
+        beside: Mapping[str, Path],
+        scripts: ensemble.Scripts,
+    ) -> tuple[Manifest, str]:
+        progress, request = self.progress, network_request(self.request)
         loaded = load(request, source, beside, progress)
-        optimised = optimise(request, loaded, progress, self.places.scratch, efforts)
+        _try_scripts(scripts, loaded.network, request)
+        optimised = optimise(request, loaded, progress, self.places.scratch, efforts, scripts.front)
         network = optimised.network
         whole = (
             f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
@@ -186,25 +207,28 @@ class _Build:
         progress.begin("parity", "comparing with the network on random inputs")
         parity = check_parity(optimised.run, network, fused, session)
         precision = optimised.candidate.precision
-        check = golden(session, fused.interface, network.free_size, precision)
+        interface = ensemble.whole_interface(scripts, fused.interface)
+        agent = ensemble.Agent(scripts, session, network.batched)
+        check = golden(agent, interface, network.free_size, precision)
         simulated = request.target.simulated
         progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
-        subject = Subject(data, fused.interface, ENGINE, network.free_size)
-        measured = measure(subject, session, request.target, self.places.trials)
+        subject = Subject(data, interface, ENGINE, network.free_size, request.scripts)
+        measured = measure(subject, agent, request.target, self.places.trials)
         progress.begin("publish", f"publishing artifact {key[:12]}")
         built = Built(
             key=key,
-            key_inputs=key_inputs(request, source.sha256),
+            key_inputs=key_inputs(self.request, source.sha256),
             model=data,
             precision=precision,
-            interface=fused.interface,
+            interface=interface,
             tau=measured.tau,
             measured=measured.how,
             self_check=check,
             versions=loaded.versions,
             simulated=simulated,
+            scripts=request.scripts,
         )
-        report = _report(request, source, built, optimised, parity, progress)
+        report = _report(self.request, source, built, optimised, parity, progress)
         return publish(self.places.store, built, report), measured.how
 
     def _fetch_beside(self) -> dict[str, Path]:
@@ -218,6 +242,23 @@ class _Build:
             fetch_file(wanted, access, target, cache)
             found[field] = target
         return found
+
+
+def _try_scripts(scripts: ensemble.Scripts, network: Network, request: BuildRequest) -> None:
+    """Around the source, before the search takes its time."""
+    if scripts == ensemble.Scripts():
+        return
+    fused = fuse(network, request)
+    session = runtime.Session(fused.model.SerializeToString())
+    interface = ensemble.whole_interface(scripts, fused.interface)
+    try:
+        ensemble.check_scripts(scripts, session, interface, network)
+    except runtime.RunError as error:
+        raise BuildError(
+            FailureReason.SHAPE_MISMATCH,
+            f"the network does not take what the python step makes: {error}; correct the script, or"
+            " its outputs in the spec",
+        ) from error
 
 
 def _report(

@@ -1,24 +1,24 @@
 """Stage 7: the artifact's files, and their publication."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dlagent.adapters.store import ArtifactStore, Publication
+from dlagent.build.repository import repository
+from dlagent.domain.artifact.ensemble import Configs, render
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.layout import (
-    CONFIG,
     MANIFEST,
-    NETWORK,
     REPORT,
     REPORT_PAGE,
     REPORT_PICTURE,
 )
 from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
 from dlagent.domain.artifact.report import Report
-from dlagent.domain.artifact.request import Simulated
+from dlagent.domain.artifact.request import Scripts, Simulated
 from dlagent.domain.artifact.selfcheck import SelfCheck
-from dlagent.domain.artifact.triton_config import ENGINE, ServingPlan, render_config
+from dlagent.domain.artifact.triton_config import ENGINE, ServingPlan
 
 # config.pbtxt in the store is for whoever points Triton at the folder; the operator renders one
 # for each revision. It must not depend on what was measured, so it is the same in every build.
@@ -39,6 +39,7 @@ class Built:
     self_check: SelfCheck
     versions: dict[str, str]
     simulated: Simulated | None  # what tau is of, where it is not of this machine
+    scripts: Scripts = field(default_factory=Scripts)
 
 
 def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
@@ -51,8 +52,7 @@ def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
         ArtifactMissingError, ArtifactCorruptError: the other build's artifact went away again.
     """
     files = {
-        NETWORK: built.model,
-        CONFIG: _plain_config(built).encode(),
+        **repository(built.model, _plain_configs(built), built.scripts),
         **_report_files(report),
     }
     manifest = Manifest(
@@ -87,6 +87,6 @@ def _report_files(report: Report) -> dict[str, bytes]:
     return files
 
 
-def _plain_config(built: Built) -> str:
+def _plain_configs(built: Built) -> Configs:
     size = _PLAIN_BATCH if built.interface.batched else 0
-    return render_config(built.interface, ServingPlan(size, 0, 1), ENGINE, built.simulated)
+    return render(built.interface, ServingPlan(size, 0, 1), ENGINE, built.simulated)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import onnxruntime  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
@@ -20,6 +20,12 @@ _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 class RunError(Exception):
     """The model does not take this input; the message is ONNX Runtime's."""
+
+
+class Answering(Protocol):
+    """What answers as a Session does."""
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]: ...
 
 
 @dataclass(frozen=True)

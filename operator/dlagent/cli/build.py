@@ -21,7 +21,18 @@ from dlagent.cli.errors import CliError
 from dlagent.cli.report import read_report
 from dlagent.domain.artifact.layout import MANIFEST
 from dlagent.domain.artifact.optimise import Optimise, PinnedFile, optimise_on
-from dlagent.domain.artifact.request import BuildRequest, Target, build_request, read_uris
+from dlagent.domain.artifact.python_steps import (
+    PERCEIVE_FIELD,
+    script_references,
+    script_size_problem,
+)
+from dlagent.domain.artifact.request import (
+    BuildRequest,
+    Scripts,
+    Target,
+    build_request,
+    read_uris,
+)
 from dlagent.domain.artifact.summary import Outcome, Summary
 
 # Who runs the command reaches from here what they reach anyway.
@@ -47,6 +58,12 @@ def build(
     dataset: Annotated[
         Path | None,
         typer.Option(help="Examples as .npz: try faster versions that keep the accuracy on them."),
+    ] = None,
+    scripts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the scripts of Python steps, each named as its key; else beside -f."
+        ),
     ] = None,
     source_root: Annotated[
         Path | None,
@@ -78,6 +95,9 @@ def build(
 
       dlagent build --report model_repo/report.json --source net.pt2 --out again
 
+    Python steps are read from files, named as the keys of their ConfigMaps: those that `kubectl
+    create configmap NAME --from-file=KEY` takes.
+
     A source on the network (https://, s3:// and so on) is read as the build in a cluster reads it;
     credentials are taken from the environment.
     """
@@ -85,7 +105,7 @@ def build(
         request = _again(report, source, agent)
     else:
         target = Target(triton_version=triton_version, accelerator=accelerator)
-        request = _request(source, agent, target, max_source_bytes)
+        request = _request(source, agent, target, max_source_bytes, scripts)
     if dataset is not None:
         request = request.model_copy(update={"optimise": _judged_on(dataset, request.optimise)})
     lost = [uri for uri in read_uris(request) if uri.startswith(PVC_SCHEME)]
@@ -106,7 +126,11 @@ def build(
 
 
 def _request(
-    source: Path | None, agent: Path | None, target: Target, max_source_bytes: int
+    source: Path | None,
+    agent: Path | None,
+    target: Target,
+    max_source_bytes: int,
+    scripts: Path | None,
 ) -> BuildRequest:
     if agent is None:
         if source is None:
@@ -118,11 +142,34 @@ def _request(
         )
     spec = _spec(agent)
     request = build_request(
-        spec, spec.model.source.sha256, target, max_source_bytes, allowed_hosts=_ANY_HOST
+        spec,
+        spec.model.source.sha256,
+        target,
+        max_source_bytes,
+        allowed_hosts=_ANY_HOST,
+        scripts=_scripts(spec, scripts or agent.parent),
     )
     if source is None:
         return request
     return request.model_copy(update={"source_uri": FILE_SCHEME + str(source.resolve())})
+
+
+def _scripts(spec: DLAgentSpec, folder: Path) -> Scripts:
+    texts = {}
+    for field, reference in script_references(spec).items():
+        path = folder / reference.key
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise CliError(f"{field}: {path}: {error.strerror}; see --scripts") from error
+        except UnicodeDecodeError as error:
+            raise CliError(f"{field}: {path} is not UTF-8") from error
+        problem = script_size_problem(text)
+        if problem is not None:
+            raise CliError(f"{field}: {path} {problem}")
+        texts[field] = text
+    act = next((text for field, text in texts.items() if field != PERCEIVE_FIELD), None)
+    return Scripts(perceive=texts.get(PERCEIVE_FIELD), act=act)
 
 
 def _judged_on(dataset: Path, wanted: Optimise | None) -> Optimise:

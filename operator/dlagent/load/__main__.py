@@ -1,14 +1,17 @@
 """`python -m dlagent.load`: the init container that puts a verified artifact before Triton.
 
 It copies the files of an artifact from the store into the pod's own folder, checks each SHA-256 on
-the way, and writes the config.pbtxt of this revision. Triton never reads the store, so a wrong key
-or a flipped byte never serves. Then it prints the artifact's report, for `dlagent report AGENT`.
-Starts in a fraction of a second: standard library only.
+the way, and writes the config.pbtxt of this revision; of an ensemble, its members' first. Triton
+never reads the store, so a wrong key or a flipped byte never serves. Then it prints the artifact's
+report, for `dlagent report AGENT`. Starts in a fraction of a second: standard library only.
 """
 
 import argparse
+import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlagent.adapters.store import (
@@ -19,7 +22,14 @@ from dlagent.adapters.store import (
     is_out_of_space,
     open_store,
 )
-from dlagent.domain.artifact.layout import CONFIG, MODEL, REPORT, model_files
+from dlagent.domain.artifact.layout import (
+    CONFIG,
+    MODEL,
+    REPORT,
+    FileEntry,
+    member_files,
+    model_files,
+)
 from dlagent.domain.artifact.report_line import MOST_BYTES, report_line
 
 EXIT_OK = 0
@@ -29,30 +39,59 @@ EXIT_CORRUPT = 21
 EXIT_NO_SPACE = 22
 
 CONFIG_VARIABLE = "DLAGENT_CONFIG_PBTXT"
+MEMBER_CONFIGS_VARIABLE = "DLAGENT_MEMBER_CONFIGS"  # a JSON object, by the member's name
+_CONFIG_FILE = CONFIG.removeprefix(MODEL)
 DEFAULT_TERMINATION_LOG = "/dev/termination-log"
 
 
-def load(
-    store: ArtifactStore, key: str, models: Path, name: str, config: str | None, disk: Disk
-) -> None:
-    """Put the model `name` into `models`, complete or not at all.
+@dataclass(frozen=True)
+class Configs:
+    """The config.pbtxt of this revision, for the model and for members; None: the artifact's."""
 
-    All that the artifact has below model/ goes there; `config` takes the place of its own
+    model: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(
+    store: ArtifactStore, key: str, models: Path, name: str, configs: Configs, disk: Disk
+) -> None:
+    """Put the model `name` into `models`, complete or not at all; its members before it.
+
+    All that the artifact has below model/ goes there; `configs` take the place of its own
     config.pbtxt.
 
     Raises:
         ArtifactMissingError, ArtifactCorruptError, OSError.
     """
+    table = store.table(key)
+    for member, files in member_files(table).items():
+        paths = {path.removeprefix(f"{member}/"): (path, files[path]) for path in files}
+        _put(store, key, models, _Model(member, paths, configs.members.get(member)), disk)
+    paths = {path.removeprefix(MODEL): (path, entry) for path, entry in model_files(table).items()}
+    _put(store, key, models, _Model(name, paths, configs.model), disk)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """One of Triton's models: its files, by their path in its folder, as the artifact has them."""
+
+    name: str
+    files: Mapping[str, tuple[str, FileEntry]]
+    config: str | None
+
+
+def _put(store: ArtifactStore, key: str, models: Path, model: _Model, disk: Disk) -> None:
+    name = model.name
     # A leading dot: should Triton ever look before the rename, it passes this folder over.
     unfinished, replaced = models / f".{name}.loading", models / f".{name}.replaced"
     disk.remove(unfinished)
     disk.remove(replaced)
     try:
-        for path, entry in model_files(store.table(key)).items():
-            target = unfinished / path.removeprefix(MODEL)
+        for inside, (path, entry) in model.files.items():
+            target = unfinished / inside
             disk.make_folder(target.parent)
-            if path == CONFIG and config is not None:
-                disk.write(target, iter((config.encode(),)))
+            if inside == _CONFIG_FILE and model.config is not None:
+                disk.write(target, iter((model.config.encode(),)))
             else:
                 disk.write(target, store.verified_chunks(key, path, entry))
         # A restarted init container finds what the one before it has loaded.
@@ -90,7 +129,7 @@ def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
             options.key,
             options.models,
             options.name,
-            os.environ.get(CONFIG_VARIABLE),
+            _configs(),
             step,
         )
     except ArtifactMissingError as error:
@@ -106,6 +145,11 @@ def main(arguments: list[str] | None = None, disk: Disk | None = None) -> int:
     return _end(options, EXIT_OK, f"loaded artifact {options.key}")
 
 
+def _configs() -> Configs:
+    members = json.loads(os.environ.get(MEMBER_CONFIGS_VARIABLE, "{}"))
+    return Configs(os.environ.get(CONFIG_VARIABLE), members)
+
+
 def _end(options: argparse.Namespace, code: int, message: str) -> int:
     print(message, file=sys.stderr)
     try:
@@ -119,7 +163,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dlagent.load",
         description="Copy a verified artifact from the store to where Triton reads it. "
-        f"{CONFIG_VARIABLE} in the environment holds the config.pbtxt to write.",
+        f"{CONFIG_VARIABLE} in the environment holds the config.pbtxt to write, and"
+        f" {MEMBER_CONFIGS_VARIABLE} those of the members of an ensemble.",
     )
     parser.add_argument("--store", required=True, help="the store: a folder or a URL")
     parser.add_argument("--key", required=True, help="the artifact's key")

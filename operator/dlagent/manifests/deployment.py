@@ -9,6 +9,7 @@ from typing import Any
 
 from dlagent.api import names
 from dlagent.api.types import Serving
+from dlagent.domain.artifact.ensemble import Configs
 from dlagent.manifests.common import (
     Object,
     Owner,
@@ -41,12 +42,12 @@ _RESTRICTED_APIS = "model-repository,logging,shared-memory"
 
 @dataclass(frozen=True)
 class Revision:
-    """What one revision serves: its id, the artifact, and the model configuration for it."""
+    """What one revision serves: its id, the artifact, and the model configurations for it."""
 
     id: str
     artifact_key: str
     artifact_bytes: int
-    config_pbtxt: str
+    configs: Configs
 
 
 def deployment_name(agent: str, revision: str) -> str:
@@ -179,7 +180,7 @@ def _loader(
             *("--store", held.location, "--key", revision.artifact_key),
             *("--name", owner.name, "--models", "/models"),
         ],
-        "env": [{"name": "DLAGENT_CONFIG_PBTXT", "value": revision.config_pbtxt}],
+        "env": _configs(revision.configs),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **held.container,
@@ -191,6 +192,14 @@ def _loader(
     if serving.resources is not None:
         container["resources"] = resources(serving.resources)
     return container
+
+
+def _configs(configs: Configs) -> list[Object]:
+    model = {"name": "DLAGENT_CONFIG_PBTXT", "value": configs.model}
+    if not configs.members:
+        return [model]
+    members = json.dumps(dict(configs.members), sort_keys=True)
+    return [model, {"name": "DLAGENT_MEMBER_CONFIGS", "value": members}]
 
 
 def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> Object:

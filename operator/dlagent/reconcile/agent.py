@@ -14,7 +14,7 @@ from dlagent.domain.status.events import decide_events
 from dlagent.domain.status.model import parse_status
 from dlagent.reconcile import observe
 from dlagent.reconcile.apply import Applier
-from dlagent.reconcile.gather import AgentRefused, Gatherer, parse_agent
+from dlagent.reconcile.gather import AgentRefused, Gatherer
 from dlagent.reconcile.ports import (
     BuildLogs,
     Clock,
@@ -50,7 +50,7 @@ class AgentReconciler:
         settings: Settings,
     ) -> None:
         self._reader = reader
-        self._gatherer = Gatherer(reader, logs, inference, views, settings)
+        self._gatherer = Gatherer(reader, logs, inference, views, settings, writer)
         self._applier = Applier(reader, writer, settings)
         self._writer = writer
         self._clock = clock
@@ -89,7 +89,7 @@ class AgentReconciler:
             return _CONFLICT_SECONDS
 
     async def _visit(self, obj: Object) -> float | None:
-        agent = parse_agent(obj, self._settings)
+        agent = await self._gatherer.parse(obj)
         now = self._clock.now()
         seen = await self._gatherer.gather(obj, agent, now)
         plan = decide(seen, now)

@@ -11,7 +11,8 @@ from dlagent.api import names
 from dlagent.api.conditions import ConditionType
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import GROUP, KIND, VERSION
-from dlagent.domain.artifact.triton_config import render_config, serving_plan
+from dlagent.domain.artifact.ensemble import render
+from dlagent.domain.artifact.triton_config import serving_plan
 from dlagent.domain.rollout.plan import (
     Action,
     EnsureNetwork,
@@ -167,7 +168,7 @@ class Applier:
             id=action.revision,
             artifact_key=artifact.key,
             artifact_bytes=artifact.size_bytes,
-            config_pbtxt=render_config(
+            configs=render(
                 artifact.interface, plan, artifact.engine, agent.request.target.simulated
             ),
         )

@@ -37,11 +37,13 @@ from dlagent.reconcile import observe
 from dlagent.reconcile.ports import (
     BuildLogs,
     ClusterReader,
+    ConfigMaps,
     Inference,
     Key,
     Object,
     ScalingViews,
 )
+from dlagent.reconcile.scripts import FoundScripts, read_scripts
 from dlagent.runtime.settings import BuilderSettings, Settings
 
 
@@ -53,8 +55,8 @@ class AgentRefused(Exception):
         self.reason = reason
 
 
-def parse_agent(obj: Object, settings: Settings) -> Agent:
-    """What a DLAgent asks for.
+def parse_agent(obj: Object, settings: Settings, found: FoundScripts | None = None) -> Agent:
+    """What a DLAgent asks for; `found` are the scripts of its Python steps, as they were read.
 
     Raises:
         AgentRefused: the spec does not parse, or asks for what the settings do not have.
@@ -83,6 +85,7 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
             builder.allowed_hosts,
             builder.download_cache_bytes,
             spec.build.image or builder.image,
+            found.scripts if found is not None else None,
         )
         build = build_id(request, observe.annotation(obj, names.RETRY_ANNOTATION))
     except (ArithmeticError, ValueError) as error:  # a number that admission let through
@@ -103,6 +106,7 @@ def parse_agent(obj: Object, settings: Settings) -> Agent:
         build_id=build,
         build_options=_build_options(spec, builder),
         restarted_at=observe.annotation(obj, names.RESTARTED_AT_ANNOTATION),
+        script_problem=found.problem if found is not None else None,
     )
 
 
@@ -151,12 +155,23 @@ class Gatherer:
         inference: Inference,
         views: ScalingViews,
         settings: Settings,
+        config_maps: ConfigMaps,
     ) -> None:
+        self._config_maps = config_maps
         self._reader = reader
         self._logs = logs
         self._inference = inference
         self._views = views
         self._settings = settings
+
+    async def parse(self, obj: Object) -> Agent:
+        """What a DLAgent asks for, with its scripts.
+
+        Raises:
+            AgentRefused: as `parse_agent`.
+            ClusterError: a ConfigMap could not be read.
+        """
+        return parse_agent(obj, self._settings, await read_scripts(obj, self._config_maps))
 
     async def gather(self, obj: Object, agent: Agent, now: datetime) -> Seen:
         status = parse_status(obj.get("status"))
@@ -201,23 +216,23 @@ class Gatherer:
         if build == agent.build_id and pods and pods[-1].running:
             progress = stage_of(await self._logs.last_lines(agent.namespace, pods[-1].name))
         job = observe.job(obj, pods, progress, awaited=False)
-        return replace(job, awaited=job.succeeded and self._is_awaited(agent, job))
+        return replace(job, awaited=job.succeeded and await self._is_awaited(agent, job))
 
-    def _is_awaited(self, agent: Agent, job: Job) -> bool:
+    async def _is_awaited(self, agent: Agent, job: Job) -> bool:
         """Another agent of the namespace asked for the same build and has not taken it over."""
         result = job.result
         if result is None:
             return False
-        others = self._reader.list(KIND, agent.namespace, {})
-        return any(
-            self._awaits(obj, job.build_id, result.key)
-            for obj in others
-            if obj["metadata"]["uid"] != agent.uid and not observe.is_deleting(obj)
-        )
+        for obj in self._reader.list(KIND, agent.namespace, {}):
+            if obj["metadata"]["uid"] == agent.uid or observe.is_deleting(obj):
+                continue
+            if await self._awaits(obj, job.build_id, result.key):
+                return True
+        return False
 
-    def _awaits(self, obj: Object, build: str, key: str | None) -> bool:
+    async def _awaits(self, obj: Object, build: str, key: str | None) -> bool:
         try:
-            other = parse_agent(obj, self._settings)
+            other = await self.parse(obj)
         except AgentRefused:
             return False
         if other.spec.paused or other.build_id != build:

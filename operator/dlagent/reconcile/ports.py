@@ -82,6 +82,14 @@ class ClusterWriter(Protocol):
         ...
 
 
+class ConfigMaps(Protocol):
+    """What users keep in the cluster, which the cache does not have."""
+
+    async def read(self, kind: str, namespace: str, name: str) -> Object | None:
+        """The object as it is now; None where there is none. Raises as ClusterWriter does."""
+        ...
+
+
 class BuildLogs(Protocol):
     """Output of build pods."""
 

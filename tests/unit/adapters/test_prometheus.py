@@ -130,6 +130,22 @@ async def test_failures_are_added_over_their_reasons() -> None:
     assert not pod.twice
 
 
+async def test_what_waits_before_the_members_of_an_ensemble_waits_for_the_agent() -> None:
+    more = [
+        series("nv_inference_pending_request_count", "1", "3", model="perceive_"),
+        series("nv_inference_pending_request_count", "0", "4", model="decide_"),
+        series("nv_inference_request_success", "7", "9", model="decide_"),
+        series("nv_inference_pending_request_count", "8", "8", model="somebody-else"),
+    ]
+    async with serving(by_query([*COMPLETE, *more], [])) as prometheus:
+        found = await prometheus.snapshot(NOW)
+    assert isinstance(found, Snapshot)
+    pod = found.pods["vision", "a"]
+    assert ((NOW - 15, 1), (NOW, 9)) == pod.pending
+    assert ((NOW - 15, 10), (NOW, 20)) == pod.successes
+    assert not pod.twice
+
+
 async def test_quantiles_of_somebody_else_are_left_out() -> None:
     strange = {"metric": labels(quantile="most"), "value": [NOW, "1"]}
     async with serving(by_query(COMPLETE, [strange])) as prometheus:

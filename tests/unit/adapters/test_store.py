@@ -18,7 +18,7 @@ from dlagent.adapters.store import (
     open_store,
 )
 from tests.unit.adapters.faulty_disk import FaultyDisk, full, killed_at, steps_of
-from tests.unit.artifacts import CONFIG, KEY, artifact
+from tests.unit.artifacts import CONFIG, KEY, artifact, ensemble
 
 LONG_AGO = 1_000_000_000.0
 
@@ -120,6 +120,12 @@ def remove(store: FolderStore) -> bool:
             {True},
             id="sweeping what the dead left: it stays",
         ),
+        pytest.param(
+            FolderStore,
+            lambda store: store.publish(KEY, ensemble()),
+            {True, False},
+            id="publishing an ensemble",
+        ),
     ],
 )
 def test_a_kill_at_any_step_leaves_all_or_nothing_and_the_next_run_completes(
@@ -172,9 +178,17 @@ def is_whole(root: Path) -> bool:
 SIDECAR = "manifest.json.sha256"
 
 
-@pytest.mark.parametrize("path", [*sorted(artifact()), SIDECAR])
-def test_a_byte_flipped_or_cut_anywhere_is_found_and_built_again(tmp_path: Path, path: str) -> None:
-    files = artifact(b"network")
+@pytest.mark.parametrize(
+    ("files", "path"),
+    [
+        pytest.param(files, path, id=f"{path} of {kind}")
+        for kind, files in (("a model", artifact(b"network")), ("an ensemble", ensemble()))
+        for path in (*sorted(files), SIDECAR)
+    ],
+)
+def test_a_byte_flipped_or_cut_anywhere_is_found_and_built_again(
+    tmp_path: Path, files: dict[str, bytes], path: str
+) -> None:
     store = FolderStore(tmp_path)
     store.publish(KEY, files)
     file = tmp_path / "artifacts" / KEY / path

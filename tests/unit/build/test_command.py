@@ -68,6 +68,58 @@ def test_the_folder_holds_the_artifact(
         assert entry.size_bytes == (here / "out/repository" / path).stat().st_size
 
 
+SCRIPTED = AGENT.replace(
+    "act: [{argmax: {}}]",
+    """act:
+  - python:
+      configMapRef: {name: steps, key: act.py}
+      outputs: [{name: sum, dataType: FP32, shape: [1]}]""",
+)
+SCRIPT = "def step(inputs):\n    return {'sum': inputs['y'].sum(axis=1, keepdims=True)}\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "options"),
+    [
+        pytest.param(".", [], id="beside the agent's file"),
+        pytest.param("steps", ["--scripts", "steps"], id="in a folder that is named"),
+    ],
+)
+def test_scripts_are_files_named_as_their_keys(
+    here: Path, monkeypatch: pytest.MonkeyPatch, folder: str, options: list[str]
+) -> None:
+    monkeypatch.chdir(here)
+    (here / folder).mkdir(exist_ok=True)
+    (here / folder / "act.py").write_text(SCRIPT)
+    (here / "scripted.yaml").write_text(SCRIPTED)
+
+    run("-f", "scripted.yaml", "--source-root", "sources", *options, "--out", "out")
+
+    assert SCRIPT == (here / "out/act_/1/step.py").read_text()
+    run("--report", "out/report.json", "--source-root", "sources", "--out", "again")
+    assert (here / "out/act_/1/step.py").read_text() == (here / "again/act_/1/step.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        pytest.param(None, "act.py: No such file or directory; see --scripts", id="no file"),
+        pytest.param(b"\xff", "act.py is not UTF-8", id="no text"),
+        pytest.param(b"#" * 40_000, "has 40,002 bytes .as JSON.", id="too large"),
+    ],
+)
+def test_a_script_that_cannot_be_read_is_told_of(
+    here: Path, monkeypatch: pytest.MonkeyPatch, script: bytes | None, why: str
+) -> None:
+    monkeypatch.chdir(here)
+    (here / "scripted.yaml").write_text(SCRIPTED)
+    if script is not None:
+        (here / "act.py").write_bytes(script)
+
+    with pytest.raises(CliError, match=why):
+        run("-f", "scripted.yaml", "--source-root", "sources", "--out", "out")
+
+
 def test_a_report_is_enough_to_build_the_same_again(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,9 @@ from dlagent.adapters.store import Disk, FolderStore
 from dlagent.domain.artifact.report_line import MOST_BYTES, report_in
 from dlagent.load.__main__ import main
 from tests.unit.adapters.faulty_disk import FaultyDisk, full, killed_at, steps_of
-from tests.unit.artifacts import KEY, NETWORK, artifact
+from tests.unit.artifacts import KEY, MEMBERS, NETWORK, artifact, ensemble
 
-MEMBER = "model/members/perceive/1/model.py"
+DEEPER = "model/some/folder/file"
 CONFIG_VARIABLE = "DLAGENT_CONFIG_PBTXT"
 
 
@@ -133,7 +133,7 @@ def test_a_damaged_file_never_loads_and_is_named(store: Path, path: str, cut: bo
 
 
 def test_all_below_model_is_loaded_and_nothing_else(tmp_path: Path) -> None:
-    more = {MEMBER: b"import numpy", "model/labels.txt": b"shoe", "report.html": b"<html>"}
+    more = {DEEPER: b"anything", "model/labels.txt": b"shoe", "report.html": b"<html>"}
     files = artifact(more=more)
     store = tmp_path / "store"
     FolderStore(store).publish(KEY, files)
@@ -199,6 +199,79 @@ def test_a_kill_at_any_step_loads_all_or_nothing_and_the_next_run_completes(stor
         assert 0 == run(Disk())
         assert OF_TRITON == loaded_files(store)
         assert ["shoes"] == [entry.name for entry in (store.parent / "models").iterdir()]
+
+
+ALL_OF_TRITON = {path: data for path, data in ensemble().items() if "/" in path}
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Path:
+    """A store with an ensemble."""
+    FolderStore(tmp_path / "store").publish(KEY, ensemble())
+    return tmp_path / "store"
+
+
+def all_loaded(store: Path) -> dict[str, bytes]:
+    """What Triton would read, by its path in the artifact: it passes folders with a dot over."""
+    models = store.parent / "models"
+    return {
+        str(path.relative_to(models)).replace("shoes/", "model/"): path.read_bytes()
+        for path in models.rglob("*")
+        if path.is_file() and not path.relative_to(models).parts[0].startswith(".")
+    }
+
+
+def test_the_members_of_an_ensemble_are_beside_it_with_their_configs(
+    together: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLAGENT_CONFIG_PBTXT", "of the agent")
+    monkeypatch.setenv("DLAGENT_MEMBER_CONFIGS", '{"decide_": "of the network"}')
+
+    assert 0 == main(arguments(together))
+
+    rendered = {
+        "model/config.pbtxt": b"of the agent",
+        "decide_/config.pbtxt": b"of the network",
+    }
+    assert ALL_OF_TRITON | rendered == all_loaded(together)
+
+
+@pytest.mark.parametrize("path", sorted(ALL_OF_TRITON))
+def test_a_damaged_file_of_an_ensemble_never_loads_and_is_named(together: Path, path: str) -> None:
+    file = together / "artifacts" / KEY / path
+    data = file.read_bytes()
+    for place in (0, len(data) // 2, len(data) - 1):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 0x20]) + data[place + 1 :])
+
+        assert 21 == main(arguments(together))
+
+        assert path in message(together)
+        found = all_loaded(together)
+        assert not any(loaded.startswith("model/") for loaded in found)
+        assert found.items() <= ALL_OF_TRITON.items()
+
+
+def test_a_kill_at_any_step_loads_whole_members_and_the_ensemble_after_them(
+    together: Path,
+) -> None:
+    def run(disk: Disk) -> int:
+        return main(arguments(together), disk)
+
+    first, again = steps_of(run), steps_of(run)
+    for step in range(again):
+        if step < first:
+            shutil.rmtree(together.parent / "models")
+        killed_at(step, run)
+
+        found = all_loaded(together)
+        for member in ("perceive_", "decide_", "act_", "model"):
+            its = {p: data for p, data in found.items() if p.startswith(f"{member}/")}
+            whole = {p: data for p, data in ALL_OF_TRITON.items() if p.startswith(f"{member}/")}
+            assert its in ({}, whole)
+        if step < first and "model/config.pbtxt" in found:
+            assert MEMBERS.keys() <= found.keys()
+        assert 0 == run(Disk())
+        assert ALL_OF_TRITON == all_loaded(together)
 
 
 def test_a_message_that_cannot_be_written_does_not_change_the_exit_code(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dlagent.api.types import DLAgentSpec, Serving
+from dlagent.domain.artifact.ensemble import Configs
 from dlagent.domain.artifact.request import Target, build_request
 from dlagent.manifests import build, deployment
 from dlagent.manifests.common import Object, Owner
@@ -10,7 +11,9 @@ from dlagent.runtime.settings import ArtifactSettings, BuilderSettings, Egress
 from tests.unit.reconcile.fake import SETTINGS
 
 OWNER = Owner("vision", "shoes", "uid-1")
-REVISION = deployment.Revision("0123456789abcdef", "a" * 64, 10_000_000, 'backend: "onnxruntime"\n')
+REVISION = deployment.Revision(
+    "0123456789abcdef", "a" * 64, 10_000_000, Configs('backend: "onnxruntime"\n')
+)
 CLAIM = SETTINGS.artifacts
 OBJECT_STORE = ArtifactSettings.model_validate(
     {

@@ -4,7 +4,9 @@ After a change that is meant, write the golden files anew:
     DLAGENT_WRITE_GOLDEN=1 pytest tests/unit/manifests
 """
 
+import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from dlagent.api import names
 from dlagent.api.types import Serving
+from dlagent.domain.artifact.ensemble import Configs
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.manifests import build, deployment, network, store, sweep
 from dlagent.manifests.common import Object
@@ -222,3 +225,23 @@ def test_the_template_version_changes_with_what_is_rendered_only() -> None:
     plain = version(serving_deployment(Serving()))
     assert plain == version(serving_deployment(Serving()))
     assert plain != version(serving_deployment(Serving(), sleep_seconds=6))
+
+
+def test_a_loader_gets_the_configurations_of_an_ensembles_members() -> None:
+    configs = Configs("of the agent", {"decide_": "of the network", "act_": "of the script"})
+    profile = SETTINGS.runtimes["triton"]
+
+    made = deployment.deployment(
+        OWNER,
+        replace(REVISION, configs=configs),
+        Serving(),
+        profile,
+        SETTINGS.builder,
+        SETTINGS.drain,
+        CLAIM,
+    )
+
+    (loader,) = made["spec"]["template"]["spec"]["initContainers"]
+    given = {item["name"]: item["value"] for item in loader["env"]}
+    assert "of the agent" == given["DLAGENT_CONFIG_PBTXT"]
+    assert configs.members == json.loads(given["DLAGENT_MEMBER_CONFIGS"])

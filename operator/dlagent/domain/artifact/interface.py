@@ -7,15 +7,33 @@ from pydantic import Field
 from dlagent.api.types import ApiModel, Tensor
 
 
+class NetworkTensors(ApiModel):
+    """What the network's member of an ensemble takes and gives.
+
+    `inputs` None: what clients send, there is no Python step before it. `outputs` None: the answer,
+    there is none after it.
+    """
+
+    inputs: list[Tensor] | None = None
+    outputs: list[Tensor] | None = None
+
+
 class ModelInterface(ApiModel):
     """The tensors as served, raw request in and answer out, without the batch axis.
 
     `batched` says whether there is a batch axis at all; without one, shapes are complete.
+    `network` is there where Python steps make an ensemble of it.
     """
 
     inputs: list[Tensor]
     outputs: list[Tensor]
     batched: bool
+    network: NetworkTensors | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+def served(tensor: Tensor) -> Tensor:
+    """Triton has no scalars: one value an example is an axis of length 1."""
+    return Tensor(name=tensor.name, data_type=tensor.data_type, shape=tensor.shape or [1])
 
 
 class TauPoint(ApiModel):

@@ -15,6 +15,11 @@ REPORT_PICTURE = "report.png"
 MODEL = "model/"  # all below it is Triton's
 CONFIG = MODEL + "config.pbtxt"
 NETWORK = MODEL + "1/model.onnx"
+# With Python steps the model is an ensemble, and its members are models beside it. No agent can
+# have a member's name: it is no DNS label.
+PERCEIVE, DECIDE, ACT = "perceive_", "decide_", "act_"
+MEMBERS = (PERCEIVE, DECIDE, ACT)
+ENSEMBLE_NOTE = MODEL + "1/README"  # Triton wants a folder for the version, stores keep files only
 
 ARTIFACTS = "artifacts"
 STAGING = "staging"
@@ -74,7 +79,8 @@ def file_table(manifest: bytes, key: str) -> dict[str, FileEntry]:
         raise ManifestError(f"{MANIFEST} cannot be read: {type(error).__name__}") from error
     if named != key:
         raise ManifestError(f"{MANIFEST} is that of another artifact")
-    if NETWORK not in table or CONFIG not in table:
+    networks = {NETWORK, f"{DECIDE}/1/model.onnx"} & table.keys()
+    if not networks or CONFIG not in table:
         raise ManifestError(f"{MANIFEST} names no model")
     for path in table:
         if not _is_inside(path):
@@ -91,8 +97,22 @@ def manifest_digest(manifest: bytes) -> bytes:
 
 
 def model_files(table: dict[str, FileEntry]) -> dict[str, FileEntry]:
-    """The files that Triton reads, by their path in the artifact."""
+    """The files of the model itself, by their path in the artifact."""
     return {path: entry for path, entry in table.items() if path.startswith(MODEL)}
+
+
+def member_files(table: dict[str, FileEntry]) -> dict[str, dict[str, FileEntry]]:
+    """The files of each member of an ensemble, by the member's name; none without an ensemble."""
+    files = {
+        member: {path: entry for path, entry in table.items() if path.startswith(f"{member}/")}
+        for member in MEMBERS
+    }
+    return {member: its for member, its in files.items() if its}
+
+
+def is_served(path: str) -> bool:
+    """Whether Triton reads this file of an artifact."""
+    return path.startswith((MODEL, *(f"{member}/" for member in MEMBERS)))
 
 
 def _is_inside(path: str) -> bool:

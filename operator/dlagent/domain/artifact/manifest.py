@@ -9,7 +9,7 @@ from typing import Any
 
 from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
-from dlagent.domain.artifact.layout import MODEL
+from dlagent.domain.artifact.layout import is_served
 from dlagent.domain.artifact.selfcheck import SelfCheck
 
 FORMAT_VERSION = 1
@@ -36,7 +36,7 @@ class Manifest(ApiModel):
 
     def size_bytes(self) -> int:
         """The size of what Triton reads, which every replica holds; the report's varies."""
-        return sum(file.size_bytes for path, file in self.files.items() if path.startswith(MODEL))
+        return sum(file.size_bytes for path, file in self.files.items() if is_served(path))
 
     def to_json(self) -> str:
         return self.model_dump_json(by_alias=True, indent=2) + "\n"

@@ -78,6 +78,13 @@ class Simulated(ApiModel):
         return f"simulated, {base:g} ms + {per_item:g} ms a request"
 
 
+class Scripts(ApiModel):
+    """The text of the Python steps; None where there is no such step, or no such script."""
+
+    perceive: str | None = None
+    act: str | None = None
+
+
 class Target(ApiModel):
     """What an artifact is built for, from the runtime profile in the operator's settings."""
 
@@ -101,6 +108,7 @@ class BuildRequest(ApiModel):
     outputs: list[Tensor] | None = None
     perceive: list[PerceiveStep] = Field(default_factory=list)
     act: list[ActStep] = Field(default_factory=list)
+    scripts: Scripts = Field(default_factory=Scripts, exclude_if=lambda its: its == Scripts())
     target: Target
     max_source_bytes: int
     optimise: Optimise | None = None
@@ -117,11 +125,13 @@ def build_request(
     allowed_hosts: Sequence[str] = (),
     download_cache_bytes: int = 0,
     image: str | None = None,
+    scripts: Scripts | None = None,
 ) -> BuildRequest:
     """The request for a spec; `source_sha256` is the digest to insist on, if one is known.
 
     `allowed_hosts` are patterns of hosts whose addresses may be private; `download_cache_bytes`
-    is how much of the store may hold downloads, 0 for none; `image` is that of the build.
+    is how much of the store may hold downloads, 0 for none; `image` is that of the build; `scripts`
+    are those of the Python steps.
     """
     model = spec.model
     return BuildRequest(
@@ -133,6 +143,7 @@ def build_request(
         outputs=model.outputs,
         perceive=list(spec.perceive or []),
         act=list(spec.act or []),
+        scripts=scripts or Scripts(),
         target=target,
         max_source_bytes=max_source_bytes,
         optimise=optimise_of(spec.build),
@@ -158,8 +169,8 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "format": effective_format(request),
         "inputs": _plain(request.inputs),
         "outputs": _plain(request.outputs),
-        "perceive": [_canonical_step(step) for step in request.perceive],
-        "act": [_canonical_step(step) for step in request.act],
+        "perceive": [_canonical_step(step, request.scripts.perceive) for step in request.perceive],
+        "act": [_canonical_step(step, request.scripts.act) for step in request.act],
         "optimise": optimise_inputs(request.optimise),
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
@@ -205,8 +216,11 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def _canonical_step(step: PerceiveStep | ActStep) -> dict[str, Any]:
+def _canonical_step(step: PerceiveStep | ActStep, script: str | None) -> dict[str, Any]:
     plain: dict[str, Any] = step.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if step.python is not None:  # by what the script is, not by where it lies
+        digest = hashlib.sha256((script or "").encode()).hexdigest()
+        return {"python": {"scriptSha256": digest, "outputs": _plain(step.python.outputs)}}
     for name, fields in _DECIMAL_FIELDS.items():
         if name in plain:
             numbers = {field: _canonical_decimals(plain[name][field]) for field in fields}

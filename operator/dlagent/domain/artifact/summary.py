@@ -43,6 +43,7 @@ class FailureReason(StrEnum):
     PICKLE_REFUSED = "PickleRefused"
     SHAPE_MISMATCH = "ShapeMismatch"
     PARITY_FAILED = "ParityFailed"
+    PYTHON_STEP_FAILED = "PythonStepFailed"
     INVALID_DATASET = "InvalidDataset"
     GATE_FAILED = "GateFailed"
     INVALID_PATH = "InvalidPath"

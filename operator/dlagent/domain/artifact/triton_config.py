@@ -105,14 +105,8 @@ def render_config(
     config = model_config_pb2.ModelConfig()
     config.backend = _BACKENDS[engine]
     config.max_batch_size = plan.max_batch_size
-    for tensor in interface.inputs:
-        _describe(config.input.add(), tensor)
-    for tensor in interface.outputs:
-        _describe(config.output.add(), tensor)
-    if plan.gathers and plan.max_batch_size > 1:
-        # Bare: with a queue time-out, a priority or a queue size Triton stalls lone requests.
-        config.dynamic_batching.SetInParent()
-        config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
+    describe_tensors(config, interface.inputs, interface.outputs)
+    gather_requests(config, plan)
     _warm_up(config, interface, plan)
     if plan.response_cache:
         config.response_cache.enable = True
@@ -125,13 +119,36 @@ def render_config(
         config.parameters["intra_op_thread_count"].string_value = str(plan.threads)
         config.parameters["inter_op_thread_count"].string_value = "1"
     if simulated is not None:
-        for name, value in (
-            (_SIMULATED_BASE, simulated.base_milliseconds),
-            (_SIMULATED_PER_ITEM, simulated.per_item_milliseconds),
-        ):
-            config.parameters[name].string_value = f"{value:.10g}"
+        describe_simulated(config, simulated)
     text: str = text_format.MessageToString(config)
     return text
+
+
+def describe_tensors(
+    config: "model_config_pb2.ModelConfig", inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+) -> None:
+    """Put tensors into a configuration."""
+    for tensor in inputs:
+        _describe(config.input.add(), tensor)
+    for tensor in outputs:
+        _describe(config.output.add(), tensor)
+
+
+def gather_requests(config: "model_config_pb2.ModelConfig", plan: ServingPlan) -> None:
+    """Have Triton make batches of requests, where the plan says so."""
+    if plan.gathers and plan.max_batch_size > 1:
+        # Bare: with a queue time-out, a priority or a queue size Triton stalls lone requests.
+        config.dynamic_batching.SetInParent()
+        config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
+
+
+def describe_simulated(config: "model_config_pb2.ModelConfig", simulated: Simulated) -> None:
+    """Put a simulated accelerator into a configuration."""
+    for name, value in (
+        (_SIMULATED_BASE, simulated.base_milliseconds),
+        (_SIMULATED_PER_ITEM, simulated.per_item_milliseconds),
+    ):
+        config.parameters[name].string_value = f"{value:.10g}"
 
 
 def simulated_of(config: Mapping[str, Any]) -> Simulated | None:
@@ -172,7 +189,12 @@ def _warm_up_batches(interface: ModelInterface, plan: ServingPlan) -> list[int]:
 
 
 def warm_up_requests(interface: ModelInterface, plan: ServingPlan) -> int:
-    """How many requests Triton counts by itself before the first one of a client."""
+    """How many requests Triton counts by itself before the first one of a client.
+
+    None of an ensemble: what its members do before they are asked counts as theirs.
+    """
+    if interface.network is not None:
+        return 0
     return plan.instances * sum(_warm_up_batches(interface, plan))
 
 

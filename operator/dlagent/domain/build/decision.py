@@ -31,6 +31,8 @@ _OTHER_OPTIONS = (
     " settings changed"
 )
 PROGRESS_SECONDS = 2.0  # how often a running build is asked how far it is
+# How often ConfigMaps with scripts are read: they carry no label to watch them by.
+SCRIPT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class BuildDecision:
 
 
 def decide_build(seen: Seen, now: datetime) -> BuildDecision:
+    if seen.agent.script_problem is not None:
+        reason = Reason.PYTHON_STEP_UNAVAILABLE
+        return BuildDecision(reason, seen.agent.script_problem, stalled=True)
     digest = known_digest(seen.agent, seen.status)
     record = seen.record(artifact_key(seen.agent.request, digest)) if digest else None
     if record is not None:

@@ -33,6 +33,9 @@ _REMEDIES = {
         "The converted model does not compute what the source computes: export it to ONNX yourself,"
         " or report the model."
     ),
+    FailureReason.PYTHON_STEP_FAILED: (
+        "Correct the script in the ConfigMap, or the outputs of the python step in the spec."
+    ),
     FailureReason.INVALID_DATASET: (
         "Correct the file that spec.build.dataset.uri names; docs/explanation/gate.md says what it"
         " holds."

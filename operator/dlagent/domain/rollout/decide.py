@@ -3,8 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from dlagent.domain.artifact.python_steps import script_references
 from dlagent.domain.artifact.selfcheck import SelfCheck
-from dlagent.domain.build.decision import BuildDecision, decide_build, outdated_jobs
+from dlagent.domain.build.decision import (
+    SCRIPT_SECONDS,
+    BuildDecision,
+    decide_build,
+    outdated_jobs,
+)
 from dlagent.domain.rollout.decision import RolloutDecision, decide_rollout, to_check
 from dlagent.domain.rollout.plan import Action, Plan
 from dlagent.domain.rollout.seen import Pod, Seen
@@ -28,7 +34,7 @@ def decide(seen: Seen, now: datetime) -> Plan:
         actions=_once((*build.actions, *rollout.actions)),
         deletions=(*build.deletions, *outdated_jobs(seen), *rollout.deletions),
         events=events,
-        requeue_after=_soonest(build, rollout),
+        requeue_after=_soonest(seen, build, rollout),
     )
 
 
@@ -41,8 +47,9 @@ def _as_it_is(seen: Seen, rollout: RolloutDecision) -> RolloutDecision:
     return replace(rollout, rejected=rejected_revision(seen.status), stalled=False)
 
 
-def _soonest(build: BuildDecision, rollout: RolloutDecision) -> float | None:
-    waits = (build.requeue_after, rollout.requeue_after)
+def _soonest(seen: Seen, build: BuildDecision, rollout: RolloutDecision) -> float | None:
+    scripts = SCRIPT_SECONDS if script_references(seen.agent.spec) else None
+    waits = (build.requeue_after, rollout.requeue_after, scripts)
     return min((wait for wait in waits if wait is not None), default=None)
 
 

@@ -131,6 +131,7 @@ class Agent:
     build_id: str
     build_options: str  # digest of what of spec.build and the limits a Job is made from
     restarted_at: str | None = None
+    script_problem: str | None = None  # why the script of a Python step cannot be had
 
 
 @dataclass(frozen=True)

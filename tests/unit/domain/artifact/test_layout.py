@@ -10,6 +10,8 @@ from dlagent.domain.artifact.layout import (
     ManifestError,
     artifact_path,
     file_table,
+    is_served,
+    member_files,
     model_files,
     staging_path,
 )
@@ -73,12 +75,26 @@ def test_what_cannot_be_believed_is_refused(text: bytes, why: str) -> None:
 
 def test_any_other_file_may_be_in_it_and_tritons_are_those_below_model() -> None:
     more = {"report.html": {"sha256": "c", "sizeBytes": 3}}
-    members = {"model/members/perceive/1/model.py": {"sha256": "d", "sizeBytes": 4}}
+    deeper = {"model/some/folder/file": {"sha256": "d", "sizeBytes": 4}}
 
-    table = file_table(manifest(files=FILES | more | members), "k")
+    table = file_table(manifest(files=FILES | more | deeper), "k")
 
     assert FileEntry("c", 3) == table["report.html"]
-    assert {*FILES, *members} == model_files(table).keys()
+    assert {*FILES, *deeper} == model_files(table).keys()
+    assert {} == member_files(table)
+    assert not is_served("report.html")
+
+
+def test_an_ensemble_has_its_network_in_a_member() -> None:
+    paths = ["model/config.pbtxt", "decide_/config.pbtxt", "decide_/1/model.onnx", "act_/1/step.py"]
+    table = file_table(manifest(files=dict.fromkeys(paths, FILES["model/1/model.onnx"])), "k")
+
+    assert {"model/config.pbtxt"} == model_files(table).keys()
+    assert {
+        "decide_": {"decide_/config.pbtxt", "decide_/1/model.onnx"},
+        "act_": {"act_/1/step.py"},
+    } == {name: set(files) for name, files in member_files(table).items()}
+    assert all(map(is_served, paths))
 
 
 def test_paths() -> None:

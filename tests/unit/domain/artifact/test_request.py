@@ -21,6 +21,7 @@ from dlagent.domain.artifact.request import (
     build_request,
     canonical_json,
     effective_format,
+    key_inputs,
 )
 
 MODEL_REPO = Path(__file__).parents[4] / "model_repo"
@@ -35,6 +36,36 @@ BASE: dict[str, Any] = {
     "maxSourceBytes": 1000,
 }
 SIMULATED = {"baseMilliseconds": 40, "perItemMilliseconds": 20}
+
+
+PYTHON: dict[str, Any] = {
+    "python": {
+        "configMapRef": {"name": "steps", "key": "act.py"},
+        "outputs": [{"name": "best", "dataType": "INT64", "shape": [1]}],
+    }
+}
+
+
+def scripted(script: str, **changes: Any) -> BuildRequest:
+    step = {"python": PYTHON["python"] | changes}
+    return request(act=[step], scripts={"act": script})
+
+
+def test_the_key_covers_what_a_script_says_and_not_where_it_lies() -> None:
+    key = artifact_key(scripted("one"), DIGEST)
+
+    assert key != artifact_key(scripted("two"), DIGEST)
+    assert key == artifact_key(
+        scripted("one", configMapRef={"name": "other", "key": "copy.py"}), DIGEST
+    )
+    outputs = [{"name": "best", "dataType": "INT32", "shape": [1]}]
+    assert key != artifact_key(scripted("one", outputs=outputs), DIGEST)
+    assert "one" not in canonical_json(key_inputs(scripted("one"), DIGEST))
+
+
+def test_a_request_without_scripts_travels_as_ever() -> None:
+    assert "scripts" not in request().model_dump(by_alias=True)
+    assert scripted("one") == BuildRequest.model_validate_json(scripted("one").model_dump_json())
 
 
 def request(**changes: Any) -> BuildRequest:
@@ -62,6 +93,7 @@ def request(**changes: Any) -> BuildRequest:
             id="an input that a step is for",
         ),
         pytest.param({"act": [{"softmax": {}}]}, id="one act step fewer"),
+        pytest.param({"act": [PYTHON]}, id="a step in Python"),
         pytest.param({"act": [{"softmax": {}}, {"topK": {"k": 4}}]}, id="another k"),
         pytest.param(
             {"target": {"tritonVersion": "25.01", "accelerator": "cpu"}}, id="another Triton"

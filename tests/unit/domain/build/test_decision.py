@@ -51,6 +51,13 @@ def refused_by_loader(code: int, seconds_after_record: int) -> Seen:
 
 # A sentence, what is seen, the condition's reason, what is done, what is removed.
 TABLE: list[tuple[str, Seen, str, list[str], list[str]]] = [
+    (
+        "the script of a Python step is not there, so nothing is built",
+        seen(agent=replace(AGENT, script_problem="There is none.")),
+        "PythonStepUnavailable",
+        [],
+        [],
+    ),
     ("nothing is known, so a build starts", seen(), "Building", ["StartBuild"], []),
     (
         "a digest is given but no artifact recorded, so a build starts",

@@ -17,6 +17,7 @@ TERMINAL = {
     FailureReason.PICKLE_REFUSED: "torch.export.save",
     FailureReason.SHAPE_MISMATCH: "spec.model.inputs",
     FailureReason.PARITY_FAILED: "export it to ONNX yourself",
+    FailureReason.PYTHON_STEP_FAILED: "ConfigMap",
     FailureReason.INVALID_DATASET: "spec.build.dataset.uri",
     FailureReason.GATE_FAILED: "spec.build.gate",
     FailureReason.INVALID_PATH: "spec.model.source.uri",

@@ -1,0 +1,1 @@
+"""Python steps in the build: scripts of users as processes, and as members of an ensemble."""
