@@ -16,6 +16,8 @@ MODEL = "model/"  # all below it is Triton's
 CONFIG = MODEL + "config.pbtxt"
 NETWORK = MODEL + "1/model.onnx"
 
+_FILES = {REPORT, REPORT_PAGE, REPORT_PICTURE, CONFIG, NETWORK}
+
 ARTIFACTS = "artifacts"
 STAGING = "staging"
 STALE_STAGING_SECONDS = 24 * 3600.0  # no build writes for so long: what is older, a dead one left
@@ -83,6 +85,11 @@ def file_table(manifest: bytes, key: str) -> dict[str, FileEntry]:
     if {MANIFEST, MANIFEST_DIGEST} & table.keys() or folders & table.keys():
         raise ManifestError(f"{MANIFEST} names a file that cannot be beside the others")
     return table
+
+
+def is_of_an_artifact(path: str) -> bool:
+    """Whether a build gives an artifact a file of this path that its manifest names."""
+    return path in _FILES
 
 
 def manifest_digest(manifest: bytes) -> bytes:
