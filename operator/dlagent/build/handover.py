@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from dlagent.adapters.store import ArtifactCorruptError, ArtifactMissingError, FolderStore
+from dlagent.adapters.store import ArtifactCorruptError, FolderStore
 from dlagent.api.types import ApiModel
 from dlagent.build.failure import BuildError
 from dlagent.build.fetch import EXTERNAL, SOURCE, Source
@@ -94,7 +94,7 @@ def read_output(folder: Path, request: BuildRequest, source_sha256: str) -> dict
             path: b"".join(output.verified_chunks(key, path, entry))
             for path, entry in output.table(key).items()
         }
-    except (ArtifactCorruptError, ArtifactMissingError) as error:
+    except ArtifactCorruptError as error:
         raise _refused(str(error)) from error
     _check_manifest(content, request, source_sha256)
     return files | {MANIFEST: content}
@@ -114,7 +114,9 @@ def _check_tree(folder: Path, key: str) -> None:
         else:
             expected = stat.S_ISREG(mode) and inside is not None and _may_be_there(inside)
         if not expected:
-            raise _refused(f"{name[:80]!r} is no file of an artifact of this key")
+            raise _refused(f"{(inside or name)[:80]!r} is no file of an artifact of this key")
+    if not top.exists():
+        raise _refused("there is no artifact of this key")
 
 
 def _may_be_there(path: str) -> bool:
