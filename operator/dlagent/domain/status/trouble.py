@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from dlagent.api.conditions import Reason
+from dlagent.domain.build.containers import BUILD, FETCH, PUBLISH
 from dlagent.domain.rollout.seen import Container, Pod
 
 _IMAGE_REASONS = {
@@ -97,9 +98,9 @@ def _container_trouble(container: Container, part: str) -> Trouble | None:
 
 
 def _image_field(container: str, part: str) -> str:
-    if container == "build":
+    if container == BUILD:
         return "spec.build.image, or builder.image in the operator's settings"
-    if container == "load":
+    if container in (FETCH, PUBLISH, "load"):
         return "builder.image in the operator's settings"
     return f"the image of the runtime that {part}.runtime names, in the operator's settings"
 

@@ -17,7 +17,7 @@ def container(name: str = "triton", **fields: Any) -> Pod:
 
 
 TABLE: list[tuple[str, Pod, str | None, str]] = [
-    ("a pod that takes its time", pod(running=True), None, ""),
+    ("a pod that takes its time", pod(), None, ""),
     ("a container that ended well", container(exit_code=0), None, ""),
     ("a container that is being made", container(waiting_reason="ContainerCreating"), None, ""),
     (
