@@ -162,9 +162,9 @@ def _fetch(held: Access, sources: _Sources) -> Object:
         "name": FETCH,
         "args": ["--store", held.location],
         "env": _room(),
-        "envFrom": [*held.container.get("envFrom", []), *sources.variables],
+        "envFrom": [*_of_store(held, "envFrom"), *sources.variables],
         "volumeMounts": [
-            *held.container.get("volumeMounts", []),
+            *_of_store(held, "volumeMounts"),
             *sources.mounts,
             _mount(_FETCHED),
             {"name": _FETCH_SCRATCH, "mountPath": _SCRATCH_PATH},
@@ -193,9 +193,9 @@ def _publish(held: Access) -> Object:
         "name": PUBLISH,
         "args": ["--store", held.location],
         "env": [],
-        "envFrom": held.container.get("envFrom", []),
+        "envFrom": _of_store(held, "envFrom"),
         "volumeMounts": [
-            *held.container.get("volumeMounts", []),
+            *_of_store(held, "volumeMounts"),
             _mount(_FETCHED, readOnly=True),
             _mount(_OUTPUT, readOnly=True),
         ],
@@ -216,6 +216,11 @@ def _container(own: Object, request: BuildRequest, builder: Builder, wanted: Res
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _of_store(held: Access, kind: str) -> list[Object]:
+    """What a container needs to get at the store: its volumeMounts or envFrom."""
+    return [dict(item) for item in held.container.get(kind, [])]
 
 
 def _room() -> list[Object]:

@@ -13,15 +13,16 @@ import pytest
 from numpy import asarray, float32
 from onnx import TensorProto, helper, numpy_helper
 
-from dlagent.domain.artifact.summary import Summary
+from dlagent.domain.artifact.request import BuildRequest, Target
 from tests.unit.adapters.faulty_s3 import BUCKET, ENVIRONMENT, FaultyS3
+from tests.unit.build.pods import CONTAINERS, BuildPod
 
 STORE = f"s3://{BUCKET}/prefix/vision"
-REQUEST = {
-    "sourceUri": "pvc://models/net.onnx",
-    "target": {"tritonVersion": "24.10", "accelerator": "cpu"},
-    "maxSourceBytes": 10**8,
-}
+REQUEST = BuildRequest(
+    source_uri="pvc://models/net.onnx",
+    target=Target(triton_version="24.10", accelerator="cpu"),
+    max_source_bytes=10**8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,33 +34,35 @@ def server() -> Iterator[FaultyS3]:
 
 
 @pytest.fixture(scope="module")
-def start(server: FaultyS3, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Starts a program of a pod; its termination message is in the file `message-<number>`."""
-    root = tmp_path_factory.mktemp("pods")
-    (root / "sources/models").mkdir(parents=True)
-    (root / "sources/models/net.onnx").write_bytes(doubling_model())
-    (root / "models").mkdir()
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("pods")
+    (found / "sources/models").mkdir(parents=True)
+    (found / "sources/models/net.onnx").write_bytes(doubling_model())
+    (found / "models").mkdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def credentials(server: FaultyS3) -> dict[str, str]:
+    """The store's Secret, as its pods have it in their environment."""
     own = ENVIRONMENT | {"AWS_ENDPOINT_URL": server.url}
-    environment = {
-        **os.environ,
-        **{f"DLAGENT_STORE_{name}": value for name, value in own.items()},
-        "DLAGENT_BUILD_REQUEST": json.dumps(REQUEST),
-    }
+    return {f"DLAGENT_STORE_{name}": value for name, value in own.items()}
+
+
+@pytest.fixture(scope="module")
+def start(root: Path, credentials: dict[str, str]) -> Any:
+    """Starts a program of a pod; its termination message is in the file `message-<number>`."""
     numbers = iter(range(100))
 
-    def start_(*words: str) -> tuple[subprocess.Popen[str], Path]:
+    def start_(module: str, *words: str) -> tuple[subprocess.Popen[str], Path]:
         message = root / f"message-{next(numbers)}"
-        filled = [word.format(root=root) for word in words]
-        command = [sys.executable, "-m", filled[0]]
-        options = ["--store", STORE, "--termination-log", str(message)]
-        # The build's options follow its command, all others' may stand first.
-        placed = (
-            [*filled[1:2], *options, *filled[2:]]
-            if "build" in words[0]
-            else [*options, *filled[1:]]
-        )
+        command = [sys.executable, "-m", module, "--store", STORE]
+        command += ["--termination-log", str(message)]
         process = subprocess.Popen(
-            [*command, *placed], env=environment, text=True, stdout=subprocess.PIPE
+            [*command, *(word.format(root=root) for word in words)],
+            env={**os.environ, **credentials},
+            text=True,
+            stdout=subprocess.PIPE,
         )
         return process, message
 
@@ -80,13 +83,18 @@ def doubling_model() -> bytes:
     return data
 
 
-def test_the_way_of_an_artifact(server: FaultyS3, start: Callable[..., Any]) -> None:
-    build = ("dlagent.build", "job", "--sources", "{root}/sources")
-    builds = [start(*build) for _ in range(2)]
-    assert [0, 0] == [process.wait(120) for process, _ in builds]
-    first, second = (Summary.model_validate_json(m.read_text()) for _, m in builds)
-    assert first.key == second.key
-    assert first.tau == second.tau, "both tell of the one artifact that was published"
+def test_the_way_of_an_artifact(
+    server: FaultyS3, start: Callable[..., Any], root: Path, credentials: dict[str, str]
+) -> None:
+    pods = [BuildPod(root / name, root / "sources", STORE, REQUEST) for name in ("first", "second")]
+    for container in CONTAINERS:
+        # Where models are read there are no credentials.
+        environment = {} if container == "build" else credentials
+        builds = [pod.start(container, more=environment) for pod in pods]
+        assert [0, 0] == [process.wait(120) for process in builds]
+    first, second = (pod.message("publish") for pod in pods)
+    assert first is not None
+    assert first == second, "both tell of the one artifact that was published"
 
     load = ("dlagent.load", "--key", str(first.key), "--name", "shoes", "--models", "{root}/models")
     loader, message = start(*load)
