@@ -96,7 +96,9 @@ def test_another_content_than_asked_for_is_refused(room: Room, endpoint: str) ->
 LOOK = """
 cat /proc/[0-9]*/environ | tr '\\0' '\\n'
 for path in /credentials /artifacts /sources; do test -e $path && echo "found $path"; done
-for folder in /fetched /output; do touch $folder/mark && rm $folder/mark && echo "wrote $folder"; done
+for folder in /fetched /output; do
+  touch $folder/mark && rm $folder/mark && echo "wrote $folder"
+done
 """
 
 
