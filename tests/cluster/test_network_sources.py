@@ -124,6 +124,6 @@ def test_what_reads_the_model_finds_no_credentials_no_source_and_no_store(
 
 def look_into(room: Room, container: str) -> str:
     """What LOOK prints in a container of the build's pod, once that runs."""
-    (pod,) = room.kubectl.items("pods", "-l", "app.kubernetes.io/component=build")
+    pod = room.kubectl.items("pods", "-l", "app.kubernetes.io/component=build")[0]
     name = pod["metadata"]["name"]
     return room.kubectl("exec", name, "-c", container, "--", "sh", "-c", f"{LOOK}true")
