@@ -10,6 +10,7 @@ from dlagent.domain.artifact.layout import (
     ManifestError,
     artifact_path,
     file_table,
+    is_of_an_artifact,
     model_files,
     staging_path,
 )
@@ -84,3 +85,22 @@ def test_any_other_file_may_be_in_it_and_tritons_are_those_below_model() -> None
 def test_paths() -> None:
     assert "artifacts/k" == artifact_path("k")
     assert "staging/k.r" == staging_path("k", "r")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("model/1/model.onnx", True),
+        ("model/config.pbtxt", True),
+        ("report.json", True),
+        ("report.html", True),
+        ("report.png", True),
+        ("manifest.json", False),
+        ("model/1/model.py", False),
+        ("model/1/../1/model.onnx", False),
+        ("/report.json", False),
+        ("../report.json", False),
+    ],
+)
+def test_a_build_gives_an_artifact_these_files_and_no_others(path: str, expected: bool) -> None:
+    assert expected is is_of_an_artifact(path)
