@@ -139,7 +139,7 @@ def test_last_words(text: str, expected: str) -> None:
     assert expected == last_words(text)
 
 
-OURS = "Correct its name (builder.image in the operator's settings)"
+OURS = "Correct its name (builder.image in"
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ OURS = "Correct its name (builder.image in the operator's settings)"
         ),
         ("publish", OURS),
         ("load", OURS),
-        ("triton", "the image of the runtime that spec.build.runtime names"),
+        ("triton", "the image of the runtime that spec.serving.runtime names"),
     ],
 )
 def test_an_image_that_is_missing_is_corrected_where_it_is_named(name: str, words: str) -> None:
