@@ -19,6 +19,7 @@ from dlagent.api import names
 from dlagent.api.types import DLAgentSpec, Serving
 from dlagent.build.sources.guard import is_public
 from dlagent.domain.artifact.request import Target, build_request
+from dlagent.domain.artifact.summary import MESSAGE_BYTES
 from dlagent.domain.build.containers import IN_ORDER
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.manifests import build, deployment, network, store, sweep, trial_server
@@ -440,6 +441,11 @@ def test_a_build_without_credentials_gets_none() -> None:
     job = build_job("s3://models/a.onnx")
     assert not any("envFrom" in container for container in containers(job))
     assert not any("projected" in volume for volume in job["spec"]["template"]["spec"]["volumes"])
+
+
+def test_a_builds_message_is_no_longer_than_kubelet_keeps_of_so_many_containers() -> None:
+    bytes_of_a_pod = 12 * 1024  # MaxPodTerminationMessageLogLength
+    assert len(containers(build_job())) * MESSAGE_BYTES < bytes_of_a_pod
 
 
 def test_a_build_that_cannot_succeed_is_not_tried_again() -> None:
