@@ -1,9 +1,9 @@
 """`build_time`: where the time of a build goes, and what memory it takes.
 
-cold_s        the build's program as the Job runs it, from its start to its end, nothing known
+cold_s        the build's programs as the Job runs them, one after the other, nothing known
 stages_s      the same by stage
-cached_s      the program again for the same request: the artifact is known
-peak_mib      resident memory of the program at most, cold
+cached_s      the programs again for the same request: the artifact is known
+peak_mib      resident memory of a program at most, cold
 baseline_s    by hand: torch loads the program, exports it, and ONNX Runtime runs it once
 baseline_mib  its memory
 
@@ -25,7 +25,7 @@ from rich.console import Console
 from benchmarks.bench import BenchmarkError, report, say
 from benchmarks.builds import request_of
 from benchmarks.models.subject import subjects
-from dlagent.build.__main__ import REQUEST_VARIABLE
+from dlagent.build.containers import REQUEST_VARIABLE
 from dlagent.domain.artifact.layout import ARTIFACTS, REPORT
 from dlagent.domain.artifact.request import BuildRequest, Target
 from examples.fashion_mnist.train import ensure_trained
@@ -49,14 +49,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="build-time-") as folder:
         root = Path(folder)
         request = _request(root, options.minutes if options.dataset else None)
-        cold_s, peak_mib = _timed(_program(root), {REQUEST_VARIABLE: request.model_dump_json()})
+        cold_s, peak_mib = _timed(_programs(root), {REQUEST_VARIABLE: request.model_dump_json()})
         say(f"cold {cold_s:.1f} s")
         (artifact,) = (root / "store" / ARTIFACTS).iterdir()
         stages = json.loads((artifact / REPORT).read_text())["stageSeconds"]
-        cached_s, _ = _timed(_program(root), {REQUEST_VARIABLE: request.model_dump_json()})
+        cached_s, _ = _timed(_programs(root), {REQUEST_VARIABLE: request.model_dump_json()})
         source = root / "sources" / CLAIM / "net.pt2"
         by_hand = [sys.executable, "-c", _BY_HAND, str(source), str(root / "by-hand.onnx")]
-        baseline_s, baseline_mib = _timed(by_hand, {})
+        baseline_s, baseline_mib = _timed([by_hand], {})
     report(
         {
             "cold_s": round(cold_s, 2),
@@ -86,22 +86,33 @@ def _request(root: Path, minutes: int | None) -> BuildRequest:
     return found.model_copy(update={"source_uri": uri})
 
 
-def _program(root: Path) -> list[str]:
-    return [
-        *(sys.executable, "-m", "dlagent.build", "job"),
-        *("--sources", str(root / "sources"), "--store", str(root / "store")),
-        *("--termination-log", str(root / "message")),
-    ]
+def _programs(root: Path) -> list[list[str]]:
+    """The containers of a build's pod, one after the other, with folders that are new."""
+    folder = Path(tempfile.mkdtemp(dir=root))
+    shared = {name: folder / name for name in ("fetched", "output")}
+    for path in shared.values():
+        path.mkdir()
+    store = ["--store", str(root / "store")]
+    output = ["--output", str(shared["output"])]
+    own = {
+        "fetch": [*store, "--sources", str(root / "sources")],
+        "build": output,
+        "publish": [*output, *store],
+    }
+    common = ["--fetched", str(shared["fetched"]), "--termination-log", str(folder / "message")]
+    start = [sys.executable, "-m", "dlagent.build"]
+    return [[*start, name, *options, *common] for name, options in own.items()]
 
 
-def _timed(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
+def _timed(commands: list[list[str]], environment: dict[str, str]) -> tuple[float, int]:
     """Seconds, and the most MiB of memory that any process so far has had."""
     began = time.monotonic()
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=False
-    )
-    if done.returncode != 0:
-        raise BenchmarkError(f"{command[:4]} ended with {done.returncode}")
+    for command in commands:
+        done = subprocess.run(
+            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=False
+        )
+        if done.returncode != 0:
+            raise BenchmarkError(f"{command[:4]} ended with {done.returncode}")
     peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return time.monotonic() - began, round(peak_kib / 1024)
 

@@ -10,7 +10,8 @@ from benchmarks.bench import BenchmarkError, say
 from benchmarks.models.subject import Subject
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import DLAgentSpec
-from dlagent.build.pipeline import Places, build
+from dlagent.build.pipeline import build
+from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.domain.artifact.layout import NETWORK, REPORT, artifact_path
 from dlagent.domain.artifact.report import Report

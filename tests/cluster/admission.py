@@ -29,6 +29,12 @@ def agent(name: str, spec: Json) -> Json:
     }
 
 
+def python(*outputs: Json) -> Json:
+    """A Python step."""
+    reference = {"name": "steps", "key": "step.py"}
+    return {"python": {"configMapRef": reference, "outputs": list(outputs)}}
+
+
 def source(**fields: Any) -> Json:
     return {"model": {"source": fields}}
 

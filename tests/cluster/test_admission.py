@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from admission import IMAGE, SMALLEST, agent, refusal, source
+from admission import IMAGE, SMALLEST, agent, python, refusal, source
 from dlagent.api.types import DLAgentSpec, PodPlacement, Serving
 from harness import Json, Kubectl, KubectlError, eventually, merged
 

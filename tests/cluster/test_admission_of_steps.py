@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from admission import SMALLEST, agent, refusal
+from admission import IMAGE, SMALLEST, agent, python, refusal
 from harness import Json, Kubectl, merged
 
 
@@ -14,13 +14,6 @@ def perceive(**step: Any) -> Json:
 
 TEXT: Json = {"name": "name", "dataType": "BYTES", "shape": [1]}
 PAIR: list[Json] = [{"name": n, "dataType": "INT64", "shape": [-1]} for n in "ab"]
-
-
-def python(*outputs: Json) -> Json:
-    reference = {"name": "steps", "key": "step.py"}
-    return {"python": {"configMapRef": reference, "outputs": list(outputs)}}
-
-
 PYTHON = python({"name": "x", "dataType": "FP32", "shape": [28, 28]})
 
 

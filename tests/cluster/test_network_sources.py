@@ -1,4 +1,5 @@
-"""A model in an object store: credentials by a Secret that the operator never reads."""
+"""A model in an object store: credentials by a Secret that the operator never reads, and that what
+reads the model never gets."""
 
 from collections.abc import Iterator
 
@@ -6,9 +7,10 @@ import boto3  # type: ignore[import-untyped]  # ships no types
 import pytest
 from moto.server import ThreadedMotoServer
 
-from harness import Json
+from harness import Json, eventually
 from models import scaling_model, sha256
 from rooms import Room
+from test_optimise import classifier, dataset, put
 
 ROW = [1.0, 2.0, 3.0, 4.0]
 KEYS = {
@@ -35,6 +37,7 @@ def endpoint() -> Iterator[str]:
     bucket = store.Bucket("models")
     bucket.create()
     bucket.put_object(Key="net.onnx", Body=scaling_model(2))
+    bucket.put_object(Key="classifier.onnx", Body=classifier())
     yield url
     server.stop()
 
@@ -87,3 +90,40 @@ def test_another_content_than_asked_for_is_refused(room: Room, endpoint: str) ->
 
     condition = agent.wait_for("ArtifactReady", "False", "DigestMismatch")
     assert sha256(scaling_model(2)) in condition["message"]
+
+
+# Prints the environment of each process of a container, and what of this it finds or can write.
+LOOK = """
+cat /proc/[0-9]*/environ | tr '\\0' '\\n'
+for path in /credentials /artifacts /sources; do test -e $path && echo "found $path"; done
+for folder in /fetched /output; do
+  touch $folder/mark && rm $folder/mark && echo "wrote $folder"
+done
+"""
+
+
+def test_what_reads_the_model_finds_no_credentials_no_source_and_no_store(
+    room: Room, endpoint: str
+) -> None:
+    room.kubectl.apply(secret(endpoint))
+    agent = room.agent()
+    gate = {"metric": "Accuracy", "maxDropPercent": "2"}
+    # The search gives time to look.
+    build = {"dataset": put(room, dataset()), "gate": gate}
+
+    agent.apply(room.spec(**source(uri="s3://models/classifier.onnx"), build=build))
+    inside = eventually(lambda: look_into(room, "build"), what="a look into the container")
+
+    lines = inside.splitlines()
+    assert any(line.startswith("DLAGENT_BUILD_REQUEST=") for line in lines), inside
+    assert not any(line.partition("=")[0] in (*KEYS, "AWS_ENDPOINT_URL") for line in lines), inside
+    assert ["wrote /output"] == [line for line in lines if line.startswith(("found ", "wrote "))]
+    status = agent.wait_ready()["status"]
+    assert "Accuracy" == status["artifact"]["metric"]
+
+
+def look_into(room: Room, container: str) -> str:
+    """What LOOK prints in a container of the build's pod, once that runs."""
+    pod = room.kubectl.items("pods", "-l", "app.kubernetes.io/component=build")[0]
+    name = pod["metadata"]["name"]
+    return room.kubectl("exec", name, "-c", container, "--", "sh", "-c", f"{LOOK}true")

@@ -224,7 +224,7 @@ def test_an_event_that_repeats_is_counted_up_also_by_the_next_process(kubeconfig
 
 def test_a_log_that_cannot_be_read_is_none(kubeconfig: Path) -> None:
     async def scenario(room: Room) -> None:
-        assert [] == await room.cluster.last_lines(room.namespace, "no-such-pod")
+        assert [] == await room.cluster.last_lines(room.namespace, "no-such-pod", "build")
 
     run(kubeconfig, scenario)
 

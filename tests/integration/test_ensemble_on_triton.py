@@ -26,7 +26,8 @@ from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Serving, Slo
 from dlagent.build.measure import Subject, measure
-from dlagent.build.pipeline import Places, build
+from dlagent.build.pipeline import build
+from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.build.repository import repository
 from dlagent.build.runtime import Session

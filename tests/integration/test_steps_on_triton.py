@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Serving, Slo
-from dlagent.build.pipeline import Places, build
+from dlagent.build.pipeline import build
+from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.cli.infer import app as infer
 from dlagent.domain.artifact.request import BuildRequest

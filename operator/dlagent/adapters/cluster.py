@@ -102,10 +102,14 @@ class Cluster:
         except ClusterError as error:
             log.warning("event %s not recorded: %s", reason, error)
 
-    async def last_lines(self, namespace: str, pod: str) -> list[str]:
-        """The last lines that a pod of one container wrote; none where it cannot be read."""
+    async def last_lines(self, namespace: str, pod: str, container: str) -> list[str]:
+        """The last lines that a container of a pod wrote; none where they cannot be read."""
         info = BY_KIND["Pod"]
-        query = {"tailLines": str(LOG_LINES), "limitBytes": str(LOG_BYTES)}
+        query = {
+            "container": container,
+            "tailLines": str(LOG_LINES),
+            "limitBytes": str(LOG_BYTES),
+        }
         try:
             content = await self._api.request(
                 "logs", info, info.path(namespace, pod, "log"), query=query

@@ -196,7 +196,7 @@ class Build(PodPlacement):
     time_budget_minutes: Annotated[int, Field(ge=1, le=1439)] | None = None
     """How long versions are tried and compared. Absent: half of timeoutMinutes."""
     image: ImageName | None = None
-    """Image of the build. Absent: the operator's setting builder.image."""
+    """Image that reads the model, of the same version as builder.image. Absent: builder.image."""
     timeout_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     """After so long a build is given up."""
 

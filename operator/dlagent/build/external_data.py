@@ -1,64 +1,30 @@
-"""ONNX with external data: weights in files beside the model, by names that the model gives.
+"""ONNX with external data: weights in files beside the model, taken into it when it is loaded.
 
-The names were chosen by whoever wrote the model, so they must be plain ones. `names` is asked while
-the source is fetched, `embed` when it is loaded.
+Which files these are was found out when the source was fetched: see dlagent.build.external_names.
 """
 
-import mmap
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_model
 
+from dlagent.build.external_names import check_name
 from dlagent.build.failure import BuildError
 from dlagent.build.runtime import first_line
 from dlagent.domain.artifact.summary import FailureReason
 
 PROTOBUF_BYTES = 2**31 - 1  # the largest message that protobuf reads or writes
-MOST_FILES = 1000
-
-_PLAIN_NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,255}")
-_LOCATION_KEY = b"location"  # in every file with external data, and in few without
-
-
-def names(path: Path) -> list[str]:
-    """The files that a model's weights are in, sorted; [] for a file that is no ONNX.
-
-    Raises:
-        BuildError: InvalidModel: a name is not a plain one, or there are too many.
-    """
-    if not _mentions_a_location(path):
-        return []
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except (DecodeError, ValueError):
-        return []  # the next stage says what is wrong with it
-    found = sorted({_info(tensor).location for tensor in tensors(model) if _is_external(tensor)})
-    for name in found:
-        if not _PLAIN_NAME.fullmatch(name) or name in (".", ".."):
-            raise _invalid(
-                f"a weight is in the file {name[:80]!r}, which is not the name of a file beside the"
-                " model; save the model anew: onnx.save(onnx.load('model.onnx'), 'new.onnx',"
-                " save_as_external_data=True, location='new.onnx.data')"
-            )
-    if len(found) > MOST_FILES:
-        raise _invalid(
-            f"the weights are in {len(found)} files, and at most {MOST_FILES} are read; save them"
-            " in one: onnx.save(..., save_as_external_data=True, all_tensors_to_one_file=True)"
-        )
-    return found
 
 
 def embed(model: ModelProto, folder: Path | None) -> None:
     """Take the weights from their files in `folder` into the model; None: there are no files.
 
     Raises:
-        BuildError: InvalidModel: a file is too short, or all of it is too large for one message.
+        BuildError: InvalidModel: a name leads elsewhere, a file is too short, or all of it is too
+            large for one message.
     """
     outside = [tensor for tensor in tensors(model) if _is_external(tensor)]
     if not outside:
@@ -68,6 +34,8 @@ def embed(model: ModelProto, folder: Path | None) -> None:
             f"the weight {outside[0].name[:80]} is in another file, and the model does not say in"
             " which; save the model anew"
         )
+    for tensor in outside:
+        check_name(_info(tensor).location)  # a library may read a file otherwise than `names`
     total = model.ByteSize() + sum(_length(tensor, folder) for tensor in outside)
     if total > PROTOBUF_BYTES:
         raise _invalid(
@@ -140,13 +108,6 @@ def _length(tensor: TensorProto, folder: Path) -> int:
             " files again"
         )
     return length
-
-
-def _mentions_a_location(path: Path) -> bool:
-    if path.stat().st_size == 0:
-        return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return content.find(_LOCATION_KEY) >= 0
 
 
 def _invalid(message: str) -> BuildError:

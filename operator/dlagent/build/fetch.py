@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlagent.api.types import ModelFormat, Scheme
-from dlagent.build import external_data
+from dlagent.build import external_names
 from dlagent.build.failure import BuildError
 from dlagent.build.sources.base import Access, Wanted, too_large
 from dlagent.build.sources.cache import Downloads
@@ -16,6 +16,8 @@ from dlagent.build.sources.download import Copied, download
 from dlagent.build.sources.registry import beside, remote_file, scheme_of
 from dlagent.domain.artifact.request import BuildRequest, effective_format
 from dlagent.domain.artifact.summary import FailureReason
+
+SOURCE, EXTERNAL = "source", "external"  # the model's file, the folder of its external data
 
 _ON_A_DISK = {Scheme.PVC, "file"}
 
@@ -44,16 +46,16 @@ def fetch_model(
         OSError: `scratch` or the cache is full or fails.
     """
     wanted = Wanted(request.source_uri, request.source_sha256, request.max_source_bytes)
-    target = scratch / "source"
+    target = scratch / SOURCE
     copied = _copied(wanted, access, target, cache)
     names = []
     if effective_format(request) == ModelFormat.ONNX:
-        names = external_data.names(target)
+        names = external_names.names(target)
     if not names:
         _check_digest(wanted, copied.sha256)
         _keep(wanted, copied, target, cache)
         return Source(target, copied.sha256, copied.size_bytes)
-    folder = scratch / "external"
+    folder = scratch / EXTERNAL
     folder.mkdir(exist_ok=True)
     others = _copy_beside(names, wanted, copied.size_bytes, access, folder)
     digest = joint_digest([copied.sha256, *(other.sha256 for other in others)])

@@ -11,7 +11,7 @@ from pathlib import Path
 from dlagent.api.types import Tensor
 from dlagent.build import chain
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
-from dlagent.build.failure import BuildError
+from dlagent.build.failure import BuildError, GateFailedError
 from dlagent.build.jury import DataJury, ParityJury
 from dlagent.build.load import Loaded
 from dlagent.build.machine import instruction_set
@@ -37,15 +37,6 @@ from dlagent.domain.search.candidate import SOURCE, Candidate, Facts
 from dlagent.domain.search.halving import EFFORTS
 
 _NO_DATA_EFFORTS = (1.0,)  # what changes no answer is made in full at once
-
-
-class GateFailedError(BuildError):
-    """Nothing that may serve keeps the accuracy; `candidates` is what was tried, by `metric`."""
-
-    def __init__(self, message: str, candidates: list[CandidateReport], metric: str) -> None:
-        super().__init__(FailureReason.GATE_FAILED, message)
-        self.candidates = candidates
-        self.metric = metric
 
 
 @dataclass(frozen=True)

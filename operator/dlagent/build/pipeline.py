@@ -1,81 +1,39 @@
-"""The build: its stages in order, and every way in which it can end as a Summary.
+"""The build: its stages in order.
 
-Called by `python -m dlagent.build job` in the cluster and by `dlagent build` without one.
+`build` goes through all of them in one process, for `dlagent build`. In the cluster they are shared
+out: dlagent.build.containers says how.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from dlagent.adapters.store import (
-    ArtifactCorruptError,
-    ArtifactMissingError,
-    ArtifactStore,
-    is_out_of_space,
-)
 from dlagent.build import runtime
-from dlagent.build.failure import BuildError
-from dlagent.build.fetch import Source, fetch_file, fetch_model
+from dlagent.build.failure import BuildError, told
+from dlagent.build.fetch import Source
 from dlagent.build.fuse import fuse
+from dlagent.build.gather import Gathered, gather
 from dlagent.build.golden import golden
 from dlagent.build.load import load
 from dlagent.build.machine import instruction_set
 from dlagent.build.measure import Subject, measure
 from dlagent.build.network import Network
-from dlagent.build.optimise import GateFailedError, Optimised, optimise
+from dlagent.build.optimise import Optimised, optimise
 from dlagent.build.parity import check_parity
+from dlagent.build.places import Places
 from dlagent.build.progress import Progress
-from dlagent.build.publish import Built, publish
+from dlagent.build.publish import Built, artifact_files
 from dlagent.build.scripts import ensemble
-from dlagent.build.sources.base import Access, Wanted
-from dlagent.build.sources.cache import Downloads
-from dlagent.domain.artifact.candidates import with_candidates, with_report
-from dlagent.domain.artifact.layout import REPORT, STALE_STAGING_SECONDS
-from dlagent.domain.artifact.manifest import Manifest
+from dlagent.build.stored import aside, publish
 from dlagent.domain.artifact.python_steps import network_request
-from dlagent.domain.artifact.report import Report, ReportError, SourceReport, parse_report
-from dlagent.domain.artifact.request import (
-    BuildRequest,
-    Scripts,
-    Simulated,
-    artifact_key,
-    key_inputs,
-    pinned_files,
-)
-from dlagent.domain.artifact.summary import (
-    FailureReason,
-    Outcome,
-    Summary,
-    failed,
-    of_manifest,
-)
+from dlagent.domain.artifact.report import Report, SourceReport
+from dlagent.domain.artifact.request import BuildRequest, Scripts, artifact_key, key_inputs
+from dlagent.domain.artifact.summary import FailureReason, Summary
 from dlagent.domain.artifact.triton_config import ENGINE
 from dlagent.domain.search.halving import EFFORTS
-from dlagent.domain.tuning.table import plainest
 
 # What of a request is about this cluster's network and store, and nothing that a reader needs.
 _OF_THE_NETWORK = {"allowed_hosts", "download_cache_bytes"}
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a build reads and writes: mounted claims, the artifact store, room for copies.
-
-    `credentials` holds the files of the source's Secret, `downloads` is the folder of the store
-    that downloads are kept in (None: they are not). `local_files`: whether file:// is a source.
-    `trials` is the folder shared with the Triton to measure on, if there is one.
-    """
-
-    sources: Path
-    store: ArtifactStore
-    scratch: Path
-    credentials: Path = Path("/credentials")
-    downloads: Path | None = None
-    local_files: bool = False
-    trials: Path | None = None
 
 
 def build(
@@ -85,117 +43,58 @@ def build(
     efforts: Sequence[float] = EFFORTS,
 ) -> Summary:
     """Build, or find, the artifact that a request asks for. Never raises but on interruption."""
-    source: Source | None = None
-    try:
-        progress.begin("fetch", f"reading {request.source_uri}")
-        places.store.sweep_staging(time.time(), STALE_STAGING_SECONDS)
-        access, cache = _access(request, places)
-        source = fetch_model(request, access, places.scratch, cache)
-        key = artifact_key(request, source.sha256)
-        known = _known(places.store, key)
-        if known is not None:
-            progress.end()
-            text = f"artifact {key[:12]} is known"
-            return _told(places.store, known, Outcome.CACHED, text, source)
-        manifest, how = _Build(request, places, progress).make(source, key, efforts)
-        progress.end()
-        message = f"{_success(manifest, request.target.simulated)}; {how}"
-        return _told(places.store, manifest, Outcome.PUBLISHED, message, source)
-    except GateFailedError as error:
-        return with_candidates(
-            _failure(progress, error.reason, error.message, source),
-            error.candidates,
-            error.metric,
-        )
-    except BuildError as error:
-        return _failure(progress, error.reason, error.message, source)
-    except (ArtifactCorruptError, ArtifactMissingError) as error:
-        return _failure(progress, FailureReason.INTERNAL, f"the store: {error}", source)
-    except OSError as error:
-        if is_out_of_space(error):
-            text = (
-                f"no space left ({error.filename or 'on the store or in scratch'}); enlarge the"
-                " volume, or delete artifacts that no agent uses"
-            )
-            return _failure(progress, FailureReason.NO_SPACE, text, source)
-        return _failure(progress, FailureReason.INTERNAL, f"{error}", source)
-    except MemoryError:
-        text = "out of memory; raise spec.build.resources.limits.memory"
-        return _failure(progress, FailureReason.INTERNAL, text, source)
-    except Exception as error:  # noqa: BLE001  # the process boundary: it must be reported
-        text = f"{type(error).__name__}: {runtime.first_line(error)}; this is a fault of DLAgent"
-        return _failure(progress, FailureReason.INTERNAL, text, source)
+    return told(progress, lambda: _build(request, places, progress, efforts))
 
 
-def _access(request: BuildRequest, places: Places) -> tuple[Access, Downloads | None]:
-    """How sources are reached, and where downloads are kept."""
-    access = Access(
-        places.sources, places.credentials, tuple(request.allowed_hosts), places.local_files
-    )
-    if places.downloads is None or not request.download_cache_bytes:
-        return access, None
-    cache = Downloads(places.downloads, request.download_cache_bytes)
-    cache.sweep(time.time())
-    return access, cache
-
-
-def _told(
-    store: ArtifactStore, manifest: Manifest, outcome: Outcome, message: str, source: Source
+def _build(
+    request: BuildRequest, places: Places, progress: Progress, efforts: Sequence[float]
 ) -> Summary:
-    """The summary of an artifact that is in the store, with what its report tells."""
-    summary = of_manifest(manifest, outcome, message, source.sha256)
-    entry = store.table(manifest.key)[REPORT]
-    try:
-        text = b"".join(store.verified_chunks(manifest.key, REPORT, entry))
-        return with_report(summary, parse_report(text))
-    except ReportError:
-        return summary  # another version of DLAgent wrote it: it serves all the same
+    gathered = gather(request, places, progress)
+    if gathered.known is not None:
+        return gathered.known
+    files = make(request, gathered, places.scratch, places.trials, progress, efforts)
+    sha256 = gathered.source.sha256
+    progress.begin("publish", f"publishing artifact {artifact_key(request, sha256)[:12]}")
+    return publish(places.store, request, sha256, files)
 
 
-def _known(store: ArtifactStore, key: str) -> Manifest | None:
-    """The artifact that is there already and intact; a damaged one is moved out of the way."""
-    try:
-        store.touch(key)  # first: a sweep that goes on now leaves it, or has taken it already
-        store.verify(key)
-        return Manifest.model_validate_json(store.manifest(key))
-    except ArtifactMissingError:
-        return None
-    except (ArtifactCorruptError, ValidationError):
-        store.set_aside(key)
-        return None
+def make(
+    request: BuildRequest,
+    gathered: Gathered,
+    scratch: Path,
+    trials: Path | None,
+    progress: Progress,
+    efforts: Sequence[float] = EFFORTS,
+) -> dict[str, bytes]:
+    """The files of the artifact, its manifest among them. What is untrusted is read here.
+
+    Raises:
+        BuildError: as the stages do.
+        OSError: no space in `scratch`.
+    """
+    if request.scripts != Scripts():
+        progress.begin("load", "importing the Python steps")
+    with ensemble.started(request, scratch) as scripts, ensemble.explained(scripts):
+        return _Making(request, scratch, trials, progress, scripts).files(gathered, efforts)
 
 
 @dataclass(frozen=True)
-class _Build:
-    """One build whose artifact is not known yet."""
+class _Making:
+    """One build whose artifact is not known yet. `scripts` run the Python steps."""
 
     request: BuildRequest
-    places: Places
+    scratch: Path
+    trials: Path | None
     progress: Progress
+    scripts: ensemble.Scripts
 
-    def make(self, source: Source, key: str, efforts: Sequence[float]) -> tuple[Manifest, str]:
-        """The artifact, and how its times were measured."""
-        beside = self._fetch_beside()
-        if self.request.scripts != Scripts():
-            self.progress.begin("load", "importing the Python steps")
-        with (
-            ensemble.started(self.request, self.places.scratch) as scripts,
-            ensemble.explained(scripts),
-        ):
-            return self._make(source, key, efforts, beside, scripts)
-
-    def _make(
-        self,
-        source: Source,
-        key: str,
-        efforts: Sequence[float],
-        beside: Mapping[str, Path],
-        scripts: ensemble.Scripts,
-    ) -> tuple[Manifest, str]:
-        progress, request = self.progress, network_request(self.request)
-        loaded = load(request, source, beside, progress)
+    def files(self, gathered: Gathered, efforts: Sequence[float]) -> dict[str, bytes]:
+        """Those of the artifact."""
+        progress, source, scripts = self.progress, gathered.source, self.scripts
+        request = network_request(self.request)
+        loaded = load(request, source, gathered.beside, progress)
         _try_scripts(scripts, loaded.network, request)
-        optimised = optimise(request, loaded, progress, self.places.scratch, efforts, scripts.front)
+        optimised = optimise(request, loaded, progress, self.scratch, efforts, scripts.front)
         network = optimised.network
         whole = (
             f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
@@ -211,12 +110,12 @@ class _Build:
         agent = ensemble.Agent(scripts, session, network.batched)
         check = golden(agent, interface, network.free_size, precision)
         simulated = request.target.simulated
-        progress.begin("measure", f"measuring how long batches take{_aside(simulated)}")
+        progress.begin("measure", f"measuring how long batches take{aside(simulated)}")
         subject = Subject(data, interface, ENGINE, network.free_size, request.scripts)
-        measured = measure(subject, agent, request.target, self.places.trials)
-        progress.begin("publish", f"publishing artifact {key[:12]}")
+        measured = measure(subject, agent, request.target, self.trials)
+        progress.begin("publish", "writing the report")
         built = Built(
-            key=key,
+            key=artifact_key(self.request, source.sha256),
             key_inputs=key_inputs(self.request, source.sha256),
             model=data,
             precision=precision,
@@ -229,19 +128,7 @@ class _Build:
             scripts=request.scripts,
         )
         report = _report(self.request, source, built, optimised, parity, progress)
-        return publish(self.places.store, built, report), measured.how
-
-    def _fetch_beside(self) -> dict[str, Path]:
-        """The data set and the student, by the field of the spec that names them."""
-        access, cache = _access(self.request, self.places)
-        found = {}
-        for number, (field, file) in enumerate(pinned_files(self.request).items()):
-            self.progress.begin("fetch", f"reading {file.uri}")
-            target = self.places.scratch / f"beside-{number}"
-            wanted = Wanted(file.uri, file.sha256, self.request.max_source_bytes, field)
-            fetch_file(wanted, access, target, cache)
-            found[field] = target
-        return found
+        return artifact_files(built, report)
 
 
 def _try_scripts(scripts: ensemble.Scripts, network: Network, request: BuildRequest) -> None:
@@ -291,24 +178,3 @@ def _report(
         stage_seconds=dict(progress.seconds),
         versions=built.versions,
     )
-
-
-def _success(manifest: Manifest, simulated: Simulated | None) -> str:
-    points = plainest(manifest.tau)
-    first, last = points[0], points[-1]
-    times = f"batch {first.batch} in {first.milliseconds:.3g} ms"
-    if last is not first:
-        times += f", batch {last.batch} in {last.milliseconds:.3g} ms"
-    times += _aside(simulated)
-    return f"{manifest.engine} {manifest.precision}, {manifest.size_bytes()} bytes; {times}"
-
-
-def _aside(simulated: Simulated | None) -> str:
-    """What belongs behind every time that was not taken on real hardware."""
-    return f" ({simulated})" if simulated is not None else ""
-
-
-def _failure(
-    progress: Progress, reason: FailureReason, message: str, source: Source | None
-) -> Summary:
-    return failed(reason, f"{progress.stage}: {message}", source.sha256 if source else None)

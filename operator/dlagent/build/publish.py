@@ -1,10 +1,9 @@
-"""Stage 7: the artifact's files, and their publication."""
+"""Stage 7: the artifact's files; dlagent.build.stored publishes them."""
 
 import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlagent.adapters.store import ArtifactStore, Publication
 from dlagent.build.repository import repository
 from dlagent.domain.artifact.ensemble import Configs, render
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
@@ -42,15 +41,8 @@ class Built:
     scripts: Scripts = field(default_factory=Scripts)
 
 
-def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
-    """Put the artifact into the store; the manifest that is there in the end.
-
-    Where another build of the key was first, its artifact is the one.
-
-    Raises:
-        OSError: no space, or the store failed; nothing was published.
-        ArtifactMissingError, ArtifactCorruptError: the other build's artifact went away again.
-    """
+def artifact_files(built: Built, report: Report) -> dict[str, bytes]:
+    """All files of the artifact by their path in it, the manifest among them."""
     files = {
         **repository(built.model, _plain_configs(built), built.scripts),
         **_report_files(report),
@@ -69,11 +61,7 @@ def publish(store: ArtifactStore, built: Built, report: Report) -> Manifest:
         self_check=built.self_check,
         versions=built.versions,
     )
-    outcome = store.publish(built.key, files | {MANIFEST: manifest.to_json().encode()})
-    if outcome == Publication.ALREADY_THERE:
-        store.verify(built.key)
-        return Manifest.model_validate_json(store.manifest(built.key))
-    return manifest
+    return files | {MANIFEST: manifest.to_json().encode()}
 
 
 def _report_files(report: Report) -> dict[str, bytes]:

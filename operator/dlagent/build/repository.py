@@ -1,15 +1,25 @@
 """What Triton reads of an artifact: the files of its model, and of the members of an ensemble.
 
-For dlagent.build.publish, which keeps them, and dlagent.build.measure, which has them measured.
+For dlagent.build.publish, which keeps them, dlagent.build.measure, which has them measured, and
+dlagent.build.handover, which lets no other code through.
 """
 
 from pathlib import Path
 
-from dlagent.build.scripts import member
 from dlagent.domain.artifact.ensemble import Configs
-from dlagent.domain.artifact.layout import ACT, CONFIG, DECIDE, ENSEMBLE_NOTE, NETWORK, PERCEIVE
+from dlagent.domain.artifact.layout import (
+    ACT,
+    CONFIG,
+    ENSEMBLE_NOTE,
+    MEMBER_NETWORK,
+    NETWORK,
+    PERCEIVE,
+    SCRIPT,
+    SCRIPT_MODULE,
+)
 from dlagent.domain.artifact.request import Scripts
 
+_MODULE = Path(__file__).with_name("scripts") / "member.py"
 _NOTE = b"An ensemble. Its members are the models beside it.\n"
 
 
@@ -19,9 +29,14 @@ def repository(network: bytes, configs: Configs, scripts: Scripts) -> dict[str, 
     if not configs.members:
         return files | {NETWORK: network}
     files |= {f"{name}/config.pbtxt": text.encode() for name, text in configs.members.items()}
-    files |= {ENSEMBLE_NOTE: _NOTE, f"{DECIDE}/1/model.onnx": network}
+    return files | {ENSEMBLE_NOTE: _NOTE, MEMBER_NETWORK: network} | code(scripts)
+
+
+def code(scripts: Scripts) -> dict[str, bytes]:
+    """All files with code that an artifact of these scripts has, by their path in it."""
+    files: dict[str, bytes] = {}
     for name, script in ((PERCEIVE, scripts.perceive), (ACT, scripts.act)):
-        if name in configs.members and script is not None:
-            files[f"{name}/1/model.py"] = Path(member.__file__).read_bytes()
-            files[f"{name}/1/{member.SCRIPT}"] = script.encode()
+        if script is not None:
+            files[f"{name}/{SCRIPT_MODULE}"] = _MODULE.read_bytes()
+            files[f"{name}/{SCRIPT}"] = script.encode()
     return files

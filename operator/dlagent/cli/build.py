@@ -13,8 +13,8 @@ from rich.console import Console
 
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Build, DLAgentSpec
-from dlagent.build.pipeline import Places
 from dlagent.build.pipeline import build as run_build
+from dlagent.build.places import Places
 from dlagent.build.progress import STAGES, Progress
 from dlagent.build.sources.pvc import FILE_SCHEME, PVC_SCHEME
 from dlagent.cli.errors import CliError

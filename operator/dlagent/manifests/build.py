@@ -1,10 +1,12 @@
 """The Job that builds an artifact, and what its pod may reach."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dlagent.api import names
-from dlagent.api.types import DLAgentSpec, Scheme
+from dlagent.api.types import DLAgentSpec, Resources, Scheme
 from dlagent.domain.artifact.request import BuildRequest, read_uris
+from dlagent.domain.build.containers import BUILD, FETCH, IN_ORDER, PUBLISH
 from dlagent.manifests import trial_server
 from dlagent.manifests.common import (
     Object,
@@ -17,7 +19,7 @@ from dlagent.manifests.common import (
 )
 from dlagent.manifests.egress import outward
 from dlagent.manifests.settings import Builder, Egress, Profile, Store
-from dlagent.manifests.store import access
+from dlagent.manifests.store import Access, access
 
 # Exit code of the builder where trying again cannot help.
 TERMINAL_EXIT_CODE = 3
@@ -26,6 +28,19 @@ OPTIONS_ANNOTATION = "dlagent.io/build-options"  # what of spec.build the Job wa
 NETWORK_POLICY_NAME = "dlagent-build"
 EGRESS_POLICY_NAME = "dlagent-build-sources"
 CREDENTIALS = "/credentials"
+_FETCHED, _OUTPUT = "fetched", "output"  # handed from one container to the next
+# Each has its own: libraries that reach sources may leave there what they know.
+_FETCH_SCRATCH, _SCRATCH = "fetch-scratch", "scratch"
+_SCRATCH_PATH = "/scratch"
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What a container needs to reach the sources of a build."""
+
+    mounts: list[Object]
+    volumes: list[Object]
+    variables: list[Object]
 
 
 def job_name(build_id: str) -> str:
@@ -88,14 +103,17 @@ def _failure_policy() -> Object:
                 "action": "Ignore",
                 "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
             },
-            {
-                "action": "FailJob",
-                "onExitCodes": {
-                    "containerName": "build",
-                    "operator": "In",
-                    "values": [TERMINAL_EXIT_CODE],
-                },
-            },
+            *(
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {
+                        "containerName": name,
+                        "operator": "In",
+                        "values": [TERMINAL_EXIT_CODE],
+                    },
+                }
+                for name in IN_ORDER
+            ),
         ]
     }
 
@@ -108,70 +126,131 @@ def _pod(
     profile: Profile,
     store: Store,
 ) -> Object:
+    """Containers that run one after the other: dlagent.build.containers says who may do what."""
     held = access(namespace, store, read_only=False)
-    build = spec.build
-    wanted = build.resources or builder.resources
-    mounts: list[Object] = [
-        *held.container.get("volumeMounts", []),
-        {"name": "scratch", "mountPath": "/scratch"},
-        dict(trial_server.MOUNT),
-    ]
-    volumes: list[Object] = [
-        *held.volumes,
-        {"name": "scratch", "emptyDir": {}},
-        *trial_server.VOLUMES,
-    ]
+    sources = _sources(request, spec)
+    wanted = spec.build.resources or builder.resources
+
+    def container(own: Object) -> Object:
+        return _container(own, request, builder, wanted)
+
+    triton = trial_server.trial_server(profile, wanted, spec.serving.accelerator)
+    shared = (_FETCHED, _OUTPUT, _FETCH_SCRATCH, _SCRATCH)
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        **placement(spec.build),
+        "initContainers": [
+            container(_fetch(held, sources)),
+            triton,
+            container(_work(spec.build.image)),
+        ],
+        "containers": [container(_publish(held))],
+        "volumes": [
+            *held.volumes,
+            *sources.volumes,
+            *({"name": name, "emptyDir": {}} for name in shared),
+            *trial_server.VOLUMES,
+        ],
+    }
+
+
+def _fetch(held: Access, sources: _Sources) -> Object:
+    return {
+        "name": FETCH,
+        "args": ["--store", held.location],
+        "env": _room(),
+        "envFrom": [*_of_store(held, "envFrom"), *sources.variables],
+        "volumeMounts": [
+            *_of_store(held, "volumeMounts"),
+            *sources.mounts,
+            _mount(_FETCHED),
+            {"name": _FETCH_SCRATCH, "mountPath": _SCRATCH_PATH},
+        ],
+    }
+
+
+def _work(image: str | None) -> Object:
+    """The only one with an image that the agent names: it may bring code of its own."""
+    return {
+        "name": BUILD,
+        **({"image": image} if image is not None else {}),
+        "args": ["--trials", str(trial_server.FOLDER)],
+        "env": _room(),
+        "volumeMounts": [
+            _mount(_FETCHED, readOnly=True),
+            _mount(_OUTPUT),
+            {"name": _SCRATCH, "mountPath": _SCRATCH_PATH},
+            dict(trial_server.MOUNT),
+        ],
+    }
+
+
+def _publish(held: Access) -> Object:
+    return {
+        "name": PUBLISH,
+        "args": ["--store", held.location],
+        "env": [],
+        "envFrom": _of_store(held, "envFrom"),
+        "volumeMounts": [
+            *_of_store(held, "volumeMounts"),
+            _mount(_FETCHED, readOnly=True),
+            _mount(_OUTPUT, readOnly=True),
+        ],
+    }
+
+
+def _container(own: Object, request: BuildRequest, builder: Builder, wanted: Resources) -> Object:
+    """A container of the build: what is its own, and what all have in common."""
+    text = request.model_dump_json(by_alias=True, exclude_none=True)
+    return {
+        "image": builder.image,
+        "imagePullPolicy": builder.image_pull_policy,
+        **{key: value for key, value in own.items() if value},
+        "args": ["python", "-m", "dlagent.build", own["name"], *own["args"]],
+        "env": [{"name": "DLAGENT_BUILD_REQUEST", "value": text}, *own["env"]],
+        "resources": resources(wanted),
+        "securityContext": container_security(),
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def _of_store(held: Access, kind: str) -> list[Object]:
+    """What a container needs to get at the store: its volumeMounts or envFrom."""
+    return [dict(item) for item in held.container.get(kind, [])]
+
+
+def _room() -> list[Object]:
+    """Variables of a container that has room for what libraries write."""
+    return [{"name": name, "value": _SCRATCH_PATH} for name in ("TMPDIR", "HOME")]
+
+
+def _mount(folder: str, **options: bool) -> Object:
+    """A folder that containers of the build share, under its own name."""
+    return {"name": folder, "mountPath": f"/{folder}", **options}
+
+
+def _sources(request: BuildRequest, spec: DLAgentSpec) -> _Sources:
+    mounts: list[Object] = []
+    volumes: list[Object] = []
     for number, claim in enumerate(source_claims(request)):
         name = f"source-{number}" if number else "source"
         mounts.append({"name": name, "mountPath": f"/sources/{claim}", "readOnly": True})
         volumes.append(
             {"name": name, "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         )
-    from_secrets: list[Object] = list(held.container.get("envFrom", []))
     secrets = source_secrets(spec)
     if secrets:
-        # A Secret that is missing stops the container with a reason that names it; a volume that
-        # is not optional would stop the pod before, without one.
-        from_secrets += [{"secretRef": {"name": name}} for name in secrets]
         mounts.append({"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True})
         files = [{"secret": {"name": name, "optional": True}} for name in secrets]
         volumes.append({"name": "credentials", "projected": {"sources": files}})
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": pod_security(),
-        **placement(build),
-        "initContainers": [
-            trial_server.trial_server(profile, wanted, spec.serving.accelerator),
-        ],
-        "containers": [
-            {
-                "name": "build",
-                "image": build.image or builder.image,
-                "imagePullPolicy": builder.image_pull_policy,
-                "args": [
-                    *("python", "-m", "dlagent.build", "job", "--store", held.location),
-                    *("--trials", str(trial_server.FOLDER)),
-                ],
-                "env": [
-                    {
-                        "name": "DLAGENT_BUILD_REQUEST",
-                        "value": request.model_dump_json(by_alias=True, exclude_none=True),
-                    },
-                    {"name": "TMPDIR", "value": "/scratch"},
-                    {"name": "HOME", "value": "/scratch"},
-                ],
-                **({"envFrom": from_secrets} if from_secrets else {}),
-                "resources": resources(wanted),
-                "securityContext": container_security(),
-                "terminationMessagePath": "/dev/termination-log",
-                "terminationMessagePolicy": "FallbackToLogsOnError",
-                "volumeMounts": mounts,
-            }
-        ],
-        "volumes": volumes,
-    }
+    # A Secret that is missing stops the container with a reason that names it; a volume that is not
+    # optional would stop the pod before, without one.
+    variables: list[Object] = [{"secretRef": {"name": name}} for name in secrets]
+    return _Sources(mounts, volumes, variables)
 
 
 def source_volume(uri: str) -> str | None:

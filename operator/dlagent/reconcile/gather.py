@@ -212,11 +212,21 @@ class Gatherer:
         build = observe.build_of(obj)
         labels = {names.COMPONENT_LABEL: "build", names.BUILD_LABEL: build}
         pods = observe.pods(self._reader.list("Pod", agent.namespace, labels))
-        progress = None
-        if build == agent.build_id and pods and pods[-1].running:
-            progress = stage_of(await self._logs.last_lines(agent.namespace, pods[-1].name))
-        job = observe.job(obj, pods, progress, awaited=False)
-        return replace(job, awaited=job.succeeded and await self._is_awaited(agent, job))
+        job = observe.job(obj, pods)
+        progress = await self._progress(agent.namespace, job) if build == agent.build_id else None
+        awaited = job.succeeded and await self._is_awaited(agent, job)
+        return replace(job, progress=progress, awaited=awaited)
+
+    async def _progress(self, namespace: str, job: Job) -> str | None:
+        """What the newest pod is at: of its containers the latest that has said something."""
+        pod = job.pods[-1] if job.pods else None
+        if pod is None or pod.ended:
+            return None
+        for container in job.begun:
+            lines = await self._logs.last_lines(namespace, pod.name, container.name)
+            if (stage := stage_of(lines)) is not None:
+                return stage
+        return None
 
     async def _is_awaited(self, agent: Agent, job: Job) -> bool:
         """Another agent of the namespace asked for the same build and has not taken it over."""

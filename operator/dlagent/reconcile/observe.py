@@ -102,7 +102,6 @@ def pod(obj: Object) -> Pod:
         ip=status.get("podIP"),
         ready=bool(ready),
         deleting=is_deleting(obj),
-        running=phase == "Running",
         created=created(obj),
         ready_since=moment(ready.get("lastTransitionTime")),
         unready_since=moment(unready.get("lastTransitionTime")),
@@ -129,6 +128,7 @@ def _container(status: dict[str, Any]) -> Container:
     return Container(
         name=status.get("name", ""),
         image=status.get("image", ""),
+        running=state.get("running") is not None,
         waiting_reason=waiting.get("reason"),
         waiting_message=waiting.get("message"),
         exit_code=ended.get("exitCode"),
@@ -138,7 +138,7 @@ def _container(status: dict[str, Any]) -> Container:
     )
 
 
-def job(obj: Object, its_pods: tuple[Pod, ...], progress: str | None, awaited: bool = False) -> Job:
+def job(obj: Object, its_pods: tuple[Pod, ...]) -> Job:
     complete, failed = _condition(obj, "Complete"), _condition(obj, "Failed")
     return Job(
         name=obj["metadata"]["name"],
@@ -151,9 +151,7 @@ def job(obj: Object, its_pods: tuple[Pod, ...], progress: str | None, awaited: b
         failure=(failed.get("reason") or "Failed") if failed else None,
         failure_message=failed.get("message"),
         finished_at=moment((complete or failed).get("lastTransitionTime")),
-        progress=progress,
         pods=its_pods,
-        awaited=awaited,
     )
 
 

@@ -93,8 +93,8 @@ class ConfigMaps(Protocol):
 class BuildLogs(Protocol):
     """Output of build pods."""
 
-    async def last_lines(self, namespace: str, pod: str) -> list[str]:
-        """The last lines the pod has written; none where there are none or they are unreadable."""
+    async def last_lines(self, namespace: str, pod: str, container: str) -> list[str]:
+        """The last lines it has written; none where there are none or they are unreadable."""
         ...
 
 

@@ -158,7 +158,7 @@ class Sweeper:
             return None
         pods = self._reader.list("Pod", namespace, _component("store"))
         mine = [pod for pod in pods if observe.is_controlled_by(pod, obj)]
-        its = observe.job(obj, observe.pods(mine), None)
+        its = observe.job(obj, observe.pods(mine))
         told = [c.exit_message or "" for pod in its.pods for c in pod.containers]
         report = next((found for text in told if (found := parse_report(text))), None)
         failure = None

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 from dlagent.adapters.store import FolderStore
 from dlagent.build.failure import BuildError
 from dlagent.build.fetch import fetch_file
-from dlagent.build.pipeline import Places, build
+from dlagent.build.pipeline import build
+from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.build.sources.base import Access, Wanted
 from dlagent.build.sources.cache import Downloads

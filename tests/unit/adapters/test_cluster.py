@@ -18,13 +18,14 @@ class Logs:
         assert ("logs", "/api/v1/namespaces/n/pods/p/log") == (verb, path)
         if self.log is None:
             raise MissingError(404, "no such pod")
+        assert "build" == query["container"]
         lines = self.log.splitlines(keepends=True)[-int(query["tailLines"]) :]
         return b"".join(lines)[: int(query["limitBytes"])]
 
 
 def last_lines(log: bytes | None) -> list[str]:
     cluster = Cluster(cast(Api, Logs(log)), lambda _kind, _obj: None, lambda: datetime.now(UTC))
-    return asyncio.run(cluster.last_lines("n", "p"))
+    return asyncio.run(cluster.last_lines("n", "p", "build"))
 
 
 def test_lines_before_the_last_are_read_too() -> None:

@@ -10,7 +10,8 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from dlagent.adapters.store import FolderStore
-from dlagent.build.pipeline import Places, build
+from dlagent.build.pipeline import build
+from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import Summary

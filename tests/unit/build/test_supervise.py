@@ -1,5 +1,6 @@
 """The build's child process: however it ends, something true is told."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -99,3 +100,12 @@ def test_the_order_to_end_is_passed_on_to_the_child(tmp_path: Path) -> None:
 
     assert 7 == parent.wait(timeout=30)
     assert time.monotonic() - began < 30
+
+
+def test_nothing_that_takes_long_to_import_is_waited_for_before_the_child_starts() -> None:
+    program = "import json, sys, dlagent.build.__main__, dlagent.build.supervise;"
+    program += "print(json.dumps(sorted(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+
+    assert set() == {"pydantic", "numpy", "yaml", "onnx"} & set(json.loads(done.stdout))

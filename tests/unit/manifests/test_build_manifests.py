@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from dlagent.api import names
 from dlagent.build.sources.guard import is_public
+from dlagent.domain.artifact.summary import MESSAGE_BYTES
+from dlagent.domain.build.containers import IN_ORDER
 from dlagent.manifests import build, trial_server
 from dlagent.manifests.common import Object
-from tests.unit.manifests.objects import build_job
+from dlagent.runtime.settings import ArtifactSettings
+from tests.unit.manifests.objects import CLAIM, OBJECT_STORE, build_job, containers
 from tests.unit.reconcile.fake import SETTINGS
 
 
@@ -100,9 +103,22 @@ def test_an_address_is_let_out_to_or_not(address: str, let_out: bool) -> None:
     assert let_out is let_out_to(ip_address(address))
 
 
-def test_the_secret_is_variables_and_files_of_the_build() -> None:
-    spec = build_job("s3://models/a.onnx", secret="store")["spec"]["template"]["spec"]
-    assert [{"secretRef": {"name": "store"}}] == spec["containers"][0]["envFrom"]
+def part(job: Object, name: str) -> Any:
+    """A container of a build's pod."""
+    return next(item for item in containers(job) if item["name"] == name)
+
+
+def mounted(container: Any) -> dict[str, bool]:
+    """The folders of a container, and whether it may write to each."""
+    return {
+        mount["mountPath"]: not mount.get("readOnly", False) for mount in container["volumeMounts"]
+    }
+
+
+def test_the_secret_is_variables_and_files_of_what_fetches() -> None:
+    job = build_job("s3://models/a.onnx", secret="store")
+    spec = job["spec"]["template"]["spec"]
+    assert [{"secretRef": {"name": "store"}}] == part(job, "fetch")["envFrom"]
     files = [volume["projected"] for volume in spec["volumes"] if "projected" in volume]
     assert [{"sources": [{"secret": {"name": "store", "optional": True}}]}] == files
 
@@ -113,13 +129,14 @@ def test_the_data_set_and_the_student_are_reached_as_the_source_is() -> None:
         "dataset": {"uri": "pvc://models/d.npz", "sha256": "1" * 64, "secretRef": {"name": "keys"}},
         "distill": {"student": student},
     }
-    spec = build_job(secret="keys", build=options)["spec"]["template"]["spec"]
+    job = build_job(secret="keys", build=options)
+    spec = job["spec"]["template"]["spec"]
 
     claims = [
         v["persistentVolumeClaim"]["claimName"] for v in spec["volumes"] if "source" in v["name"]
     ]
     assert ["models", "students"] == claims
-    assert ["keys", "more"] == [e["secretRef"]["name"] for e in spec["containers"][0]["envFrom"]]
+    assert ["keys", "more"] == [e["secretRef"]["name"] for e in part(job, "fetch")["envFrom"]]
 
 
 def test_a_data_set_on_the_network_lets_the_build_out() -> None:
@@ -128,41 +145,82 @@ def test_a_data_set_on_the_network_lets_the_build_out() -> None:
     assert names.NETWORK_SOURCES == labels[names.NETWORK_LABEL]
 
 
+@pytest.mark.parametrize("artifacts", [CLAIM, OBJECT_STORE], ids=["a claim", "an object store"])
+def test_what_reads_models_has_neither_credentials_nor_sources_nor_the_store(
+    artifacts: ArtifactSettings,
+) -> None:
+    dataset = {"uri": "pvc://data/d.npz", "sha256": "1" * 64, "secretRef": {"name": "more"}}
+    job = build_job(secret="keys", artifacts=artifacts, build={"dataset": dataset})
+
+    reads = part(job, "build")
+
+    assert "envFrom" not in reads
+    assert ["DLAGENT_BUILD_REQUEST", "TMPDIR", "HOME"] == [item["name"] for item in reads["env"]]
+    writable = {"/output": True, "/scratch": True, "/trials": True}
+    assert {"/fetched": False} | writable == mounted(reads)
+
+
+def test_what_fetches_and_what_publishes_share_no_folder_that_a_model_could_have_written_to() -> (
+    None
+):
+    job = build_job("s3://models/a.onnx", secret="keys")
+    volumes = {
+        name: {mount["name"] for mount in part(job, name)["volumeMounts"]} for name in IN_ORDER
+    }
+    assert {"fetched"} == volumes["fetch"] & volumes["build"]
+    assert {"fetched", "output"} == volumes["publish"] & volumes["build"]
+    assert {"/artifacts": True, "/fetched": False, "/output": False} == mounted(
+        part(job, "publish")
+    )
+
+
 def test_a_build_without_credentials_gets_none() -> None:
-    spec = build_job("s3://models/a.onnx")["spec"]["template"]["spec"]
-    assert "envFrom" not in spec["containers"][0]
-    assert not any("secret" in volume for volume in spec["volumes"])
+    job = build_job("s3://models/a.onnx")
+    assert not any("envFrom" in container for container in containers(job))
+    assert not any("projected" in volume for volume in job["spec"]["template"]["spec"]["volumes"])
+
+
+def test_a_builds_message_is_no_longer_than_kubelet_keeps_of_so_many_containers() -> None:
+    bytes_of_a_pod = 12 * 1024  # MaxPodTerminationMessageLogLength
+    assert len(containers(build_job())) * MESSAGE_BYTES < bytes_of_a_pod
 
 
 def test_a_build_that_cannot_succeed_is_not_tried_again() -> None:
     rules = build_job()["spec"]["podFailurePolicy"]["rules"]
-    assert {"FailJob": [3]} == {
-        rule["action"]: rule["onExitCodes"]["values"] for rule in rules if "onExitCodes" in rule
-    }
+    assert [("FailJob", name, [3]) for name in IN_ORDER] == [
+        (rule["action"], rule["onExitCodes"]["containerName"], rule["onExitCodes"]["values"])
+        for rule in rules
+        if "onExitCodes" in rule
+    ]
 
 
 def test_the_spec_of_a_build_wins_over_the_settings() -> None:
     limits = {"limits": {"memory": "1Gi"}}
     spec = build_job(build={"image": "mine:1", "timeoutMinutes": 2, "resources": limits})["spec"]
-    pod = spec["template"]["spec"]
-    container, beside = pod["containers"][0], pod["initContainers"][0]
-    assert ("mine:1", 120) == (container["image"], spec["activeDeadlineSeconds"])
-    assert limits == container["resources"] == beside["resources"]
+    found = {container["name"]: container for container in containers({"spec": spec})}
+    assert 120 == spec["activeDeadlineSeconds"]
+    images = {name: container["image"] for name, container in found.items()}
+    # What has credentials or the store runs no code that an agent's author has chosen.
+    ours = SETTINGS.builder.image
+    expected = {"fetch": ours, "triton": "triton:1", "build": "mine:1", "publish": ours}
+    assert expected == images
+    assert all(limits == container["resources"] for container in found.values())
 
 
 def test_the_triton_that_a_build_measures_on_ends_with_it_and_is_on_no_network() -> None:
-    pod = build_job()["spec"]["template"]["spec"]
-    beside = pod["initContainers"][0]
+    job = build_job()
+    beside = part(job, "triton")
     assert ("triton:1", "Always") == (beside["image"], beside["restartPolicy"])
     assert {"--allow-http=false", "--allow-metrics=false"} <= set(beside["args"])
     assert ["--grpc-address=unix:/trials/triton"] == [
         argument for argument in beside["args"] if "address" in argument
     ]
     assert "ports" not in beside
-    shared = {mount["name"] for mount in beside["volumeMounts"]} & {
-        mount["name"] for mount in pod["containers"][0]["volumeMounts"]
-    }
-    assert {"trials"} == shared  # neither the source nor the store
+    for name, expected in (("fetch", set()), ("build", {"trials"}), ("publish", set())):
+        shared = {mount["name"] for mount in beside["volumeMounts"]} & {
+            mount["name"] for mount in part(job, name)["volumeMounts"]
+        }
+        assert expected == shared, name
 
 
 def test_what_a_runtime_says_of_its_addresses_does_not_put_it_on_the_network() -> None:
@@ -178,5 +236,5 @@ def test_what_a_runtime_says_of_its_addresses_does_not_put_it_on_the_network() -
 
 def test_a_build_measures_on_the_accelerator_that_a_replica_will_have() -> None:
     job = build_job(serving={"accelerator": {"resource": "nvidia.com/gpu", "count": 2}})
-    beside = job["spec"]["template"]["spec"]["initContainers"][0]
+    beside = part(job, "triton")
     assert {"memory": "8Gi", "nvidia.com/gpu": "2"} == beside["resources"]["limits"]

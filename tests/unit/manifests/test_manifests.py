@@ -142,7 +142,7 @@ def test_credentials_of_the_store_are_in_its_own_programs_alone() -> None:
     }
     expected = {
         "deployment-object-store": ["load"],
-        "job-object-store": ["build"],
+        "job-object-store": ["fetch", "publish"],
         "sweep-job-object-store": ["store"],
     }
     assert expected == {name: holders for name, holders in pods.items() if holders}

@@ -92,6 +92,7 @@ class FakeCluster:
         self.stored: set[str] = set()  # keys of good artifacts
         self.oom_builds = False
         self.hold_builds = False
+        self.speaking = "build"  # the container of a build whose log says something
         self.hold_sweeps = False
         self.used_at: dict[str, datetime] = {}  # when a build published or found an artifact
         self.broken: Callable[[Object], bool] = lambda _deployment: False
@@ -153,7 +154,9 @@ class FakeCluster:
     async def emit(self, agent: Object, type_: str, reason: str, message: str) -> None:
         self.events.append((agent["metadata"]["name"], reason))
 
-    async def last_lines(self, namespace: str, pod: str) -> Lines:
+    async def last_lines(self, namespace: str, pod: str, container: str) -> Lines:
+        if container != self.speaking:
+            return []
         report = {"stage": "export", "message": "exporting to ONNX", "step": 3, "of": 7}
         return [json.dumps(report), "UserWarning: a library has something to say", "  warn(text)"]
 
@@ -297,6 +300,7 @@ class FakeCluster:
 
     def _end_job(self, job: Object, ended: Object) -> None:
         """Its pod ended, and so did the Job."""
+        container = job["spec"]["template"]["spec"]["containers"][0]["name"]
         good = ended["exitCode"] == 0
         pod_metadata = _child(job, f"{job['metadata']['name']}-{next(self._ids)}")
         self.put(
@@ -305,7 +309,7 @@ class FakeCluster:
                 "metadata": pod_metadata,
                 "status": {
                     "phase": "Succeeded" if good else "Failed",
-                    "containerStatuses": [{"name": "build", "state": {"terminated": ended}}],
+                    "containerStatuses": [{"name": container, "state": {"terminated": ended}}],
                 },
             }
         )

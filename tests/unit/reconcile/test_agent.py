@@ -1,7 +1,10 @@
 """Whole lives of agents on a fake cluster: build, serve, change, roll out, roll back, go."""
 
+import pytest
+
 from dlagent.api import names
 from dlagent.domain.status.model import rejected_revision, serving_revision
+from dlagent.reconcile.ports import Object
 from tests.unit.reconcile.fake import NAMESPACE, SETTINGS, FakeCluster, agent_object
 from tests.unit.reconcile.lives import (
     deployment_of,
@@ -66,8 +69,29 @@ async def test_the_steady_state_writes_nothing(cluster: FakeCluster, operator: O
     assert [] == cluster.requests
 
 
-async def test_a_running_build_says_how_far_it_is(cluster: FakeCluster, operator: Operator) -> None:
+STATES: dict[str, Object] = {"running": {"running": {}}, "ended": {"terminated": {"exitCode": 0}}}
+
+
+@pytest.mark.parametrize(
+    ("speaking", "states"),
+    [
+        pytest.param("fetch", {"fetch": "running"}, id="while it is fetched"),
+        pytest.param(
+            "fetch", {"fetch": "ended", "build": "running"}, id="until the next one says something"
+        ),
+        pytest.param("build", {"fetch": "ended", "build": "running"}, id="while it is built"),
+        pytest.param(
+            "publish",
+            {"fetch": "ended", "build": "ended", "publish": "running"},
+            id="while it is published",
+        ),
+    ],
+)
+async def test_a_running_build_says_how_far_it_is(
+    cluster: FakeCluster, operator: Operator, speaking: str, states: dict[str, str]
+) -> None:
     cluster.hold_builds = True
+    cluster.speaking = speaking
     cluster.put(agent_object())
     await operator.settle()
     job = cluster.of_kind("Job")[0]
@@ -76,7 +100,12 @@ async def test_a_running_build_says_how_far_it_is(cluster: FakeCluster, operator
         {
             "kind": "Pod",
             "metadata": {"name": "b", "labels": labels},
-            "status": {"phase": "Running"},
+            "status": {
+                "phase": "Pending",
+                "initContainerStatuses": [
+                    {"name": name, "state": STATES[state]} for name, state in states.items()
+                ],
+            },
         }
     )
     await operator.visit_all()

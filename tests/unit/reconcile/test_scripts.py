@@ -7,8 +7,9 @@ import pytest
 from dlagent.api.types import ConfigMapKey
 from dlagent.reconcile.ports import Key
 from dlagent.reconcile.scripts import script_in
-from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, Operator, agent_object
+from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, agent_object
 from tests.unit.reconcile.lives import message, served, told
+from tests.unit.reconcile.operator_process import Operator
 
 Json = dict[str, Any]
 REFERENCE = ConfigMapKey(name="steps", key="act.py")

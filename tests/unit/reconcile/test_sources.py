@@ -38,7 +38,7 @@ def source(**fields: Any) -> dict[str, Any]:
 
 def build_container(cluster: FakeCluster) -> Any:
     (job,) = cluster.of_kind("Job")
-    return job["spec"]["template"]["spec"]["containers"][0]
+    return job["spec"]["template"]["spec"]["initContainers"][0]
 
 
 async def test_a_source_on_the_network_is_let_out_and_gets_its_secret(

@@ -16,14 +16,24 @@ import pytest
 from numpy import asarray, float32
 from onnx import TensorProto, helper, numpy_helper
 
-from dlagent.domain.artifact.summary import Summary
+from dlagent.domain.artifact.request import BuildRequest, Target
 from tests.unit.adapters.faulty_server import BUCKET, FaultyServer
+from tests.unit.build.pods import CONTAINERS, BuildPod
 
-REQUEST = {
-    "sourceUri": "pvc://models/net.onnx",
-    "target": {"tritonVersion": "24.10", "accelerator": "cpu"},
-    "maxSourceBytes": 10**8,
-}
+REQUEST = BuildRequest(
+    source_uri="pvc://models/net.onnx",
+    target=Target(triton_version="24.10", accelerator="cpu"),
+    max_source_bytes=10**8,
+)
+
+
+def location(server: FaultyServer) -> str:
+    return f"{server.scheme}://{BUCKET}/prefix/vision"
+
+
+def credentials(server: FaultyServer) -> dict[str, str]:
+    """The store's Secret, as its pods have it in their environment."""
+    return {f"DLAGENT_STORE_{name}": value for name, value in server.environment.items()}
 
 
 def doubling_model() -> bytes:
@@ -43,55 +53,47 @@ def doubling_model() -> bytes:
 class WayTests:
     @pytest.fixture(scope="class")
     @classmethod
-    def start(cls, server: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    def root(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        found = tmp_path_factory.mktemp("pods")
+        (found / "sources/models").mkdir(parents=True)
+        (found / "sources/models/net.onnx").write_bytes(doubling_model())
+        (found / "models").mkdir()
+        return found
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def start(cls, server: FaultyServer, root: Path) -> Any:
         """Starts a program of a pod; its termination message is in the file `message-<number>`."""
-        root = tmp_path_factory.mktemp("pods")
-        (root / "sources/models").mkdir(parents=True)
-        (root / "sources/models/net.onnx").write_bytes(doubling_model())
-        (root / "models").mkdir()
-        environment = {
-            **os.environ,
-            **{f"DLAGENT_STORE_{name}": value for name, value in server.environment.items()},
-            "DLAGENT_BUILD_REQUEST": json.dumps(REQUEST),
-        }
-        store = f"{server.scheme}://{BUCKET}/prefix/vision"
         numbers = iter(range(100))
 
-        def start_(*words: str) -> tuple[subprocess.Popen[str], Path]:
+        def start_(module: str, *words: str) -> tuple[subprocess.Popen[str], Path]:
             message = root / f"message-{next(numbers)}"
-            filled = [word.format(root=root) for word in words]
-            command = [sys.executable, "-m", filled[0]]
-            options = ["--store", store, "--termination-log", str(message)]
-            # The build's options follow its command, all others' may stand first.
-            placed = (
-                [*filled[1:2], *options, *filled[2:]]
-                if "build" in words[0]
-                else [*options, *filled[1:]]
-            )
-            process = subprocess.Popen(
-                [*command, *placed], env=environment, text=True, stdout=subprocess.PIPE
-            )
+            command = [sys.executable, "-m", module, "--store", location(server)]
+            command += ["--termination-log", str(message), *words]
+            environment = {**os.environ, **credentials(server)}
+            process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE)
             return process, message
 
         return start_
 
-    def test_the_way_of_an_artifact(self, server: FaultyServer, start: Callable[..., Any]) -> None:
-        build = ("dlagent.build", "job", "--sources", "{root}/sources")
-        builds = [start(*build) for _ in range(2)]
-        assert [0, 0] == [process.wait(120) for process, _ in builds]
-        first, second = (Summary.model_validate_json(m.read_text()) for _, m in builds)
-        assert first.key == second.key
-        assert first.tau == second.tau, "both tell of the one artifact that was published"
+    def test_the_way_of_an_artifact(
+        self, server: FaultyServer, start: Callable[..., Any], root: Path
+    ) -> None:
+        pods = [
+            BuildPod(root / name, root / "sources", location(server), REQUEST)
+            for name in ("first", "second")
+        ]
+        for container in CONTAINERS:
+            # Where models are read there are no credentials.
+            environment = {} if container == "build" else credentials(server)
+            builds = [pod.start(container, more=environment) for pod in pods]
+            assert [0, 0] == [process.wait(120) for process in builds]
+        first, second = (pod.message("publish") for pod in pods)
+        assert first is not None
+        assert first == second, "both tell of the one artifact that was published"
 
-        load = (
-            "dlagent.load",
-            "--key",
-            str(first.key),
-            "--name",
-            "shoes",
-            "--models",
-            "{root}/models",
-        )
+        models = ("--name", "shoes", "--models", str(root / "models"))
+        load = ("dlagent.load", "--key", str(first.key), *models)
         loader, message = start(*load)
         assert (0, f"loaded artifact {first.key}") == (loader.wait(60), message.read_text())
         assert {"config.pbtxt", "model.onnx"} <= {

@@ -20,6 +20,14 @@ NETWORK = MODEL + "1/model.onnx"
 PERCEIVE, DECIDE, ACT = "perceive_", "decide_", "act_"
 MEMBERS = (PERCEIVE, DECIDE, ACT)
 ENSEMBLE_NOTE = MODEL + "1/README"  # Triton wants a folder for the version, stores keep files only
+MEMBER_NETWORK = f"{DECIDE}/1/model.onnx"
+SCRIPT_MODULE, SCRIPT = "1/model.py", "1/step.py"  # of the members around the network
+
+_FILES = {
+    *(REPORT, REPORT_PAGE, REPORT_PICTURE, CONFIG, NETWORK, ENSEMBLE_NOTE, MEMBER_NETWORK),
+    *(f"{member}/config.pbtxt" for member in MEMBERS),
+    *(f"{member}/{file}" for member in (PERCEIVE, ACT) for file in (SCRIPT_MODULE, SCRIPT)),
+}
 
 ARTIFACTS = "artifacts"
 STAGING = "staging"
@@ -79,7 +87,7 @@ def file_table(manifest: bytes, key: str) -> dict[str, FileEntry]:
         raise ManifestError(f"{MANIFEST} cannot be read: {type(error).__name__}") from error
     if named != key:
         raise ManifestError(f"{MANIFEST} is that of another artifact")
-    networks = {NETWORK, f"{DECIDE}/1/model.onnx"} & table.keys()
+    networks = {NETWORK, MEMBER_NETWORK} & table.keys()
     if not networks or CONFIG not in table:
         raise ManifestError(f"{MANIFEST} names no model")
     for path in table:
@@ -89,6 +97,11 @@ def file_table(manifest: bytes, key: str) -> dict[str, FileEntry]:
     if {MANIFEST, MANIFEST_DIGEST} & table.keys() or folders & table.keys():
         raise ManifestError(f"{MANIFEST} names a file that cannot be beside the others")
     return table
+
+
+def is_of_an_artifact(path: str) -> bool:
+    """Whether a build gives an artifact a file of this path that its manifest names."""
+    return path in _FILES
 
 
 def manifest_digest(manifest: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """The result of a build as its termination message, which is how the operator learns of it.
 
-kubelet keeps 4096 bytes of the message, so `Summary.to_message` leaves out what can be spared
-until it fits; what the operator needs to serve the artifact (interface, tau, a self-check) is
-never cut into something false.
+kubelet keeps 12 KiB of a pod's messages, shared out evenly among its containers, so
+`Summary.to_message` leaves out what can be spared until it fits; what the operator needs to serve
+the artifact (interface, tau, a self-check) is never cut into something false.
 """
 
 import json
@@ -18,7 +18,7 @@ from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.tuning.table import plainest
 
-MESSAGE_BYTES = 4095
+MESSAGE_BYTES = 12 * 1024 // 4 - 1  # a build's pod has four containers: see manifests.build
 _SENTENCE_CHARACTERS = 1000
 
 EXIT_OK = 0
@@ -95,7 +95,7 @@ class Summary(ApiModel):
         return failed(
             FailureReason.INVALID_MODEL,
             "publish: the model has too many inputs and outputs, or too long names, to be served:"
-            " their names and shapes must fit into 4 KB",
+            " their names and shapes must fit into 3 KB",
             source_sha256=self.source_sha256,
         ).model_dump_json(by_alias=True, exclude_none=True)
 

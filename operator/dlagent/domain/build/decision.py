@@ -13,6 +13,7 @@ from dlagent.api.status import CandidateStatus, DLAgentStatus
 from dlagent.domain.artifact.request import artifact_key
 from dlagent.domain.artifact.summary import Outcome
 from dlagent.domain.build.artifact import Artifact, artifact_of
+from dlagent.domain.build.containers import PUBLISH
 from dlagent.domain.build.failure import (
     build_failure,
     build_trouble,
@@ -239,12 +240,12 @@ def _running(job: Job) -> BuildDecision:
 
 
 def _progress(job: Job) -> str:
-    newest = job.pods[-1:]
-    if any(container.exit_code == 0 for pod in newest for container in pod.containers):
+    last = job.pods[-1].container(PUBLISH) if job.pods else None
+    if last is not None and last.exit_code == 0:
         return "The build ended; its result is being recorded."
     if job.progress is not None:
         return f"Building: {job.progress}."
-    return "The build runs." if any(pod.running for pod in newest) else "The build is starting."
+    return "The build runs." if job.begun else "The build is starting."
 
 
 def _delete_job(job: Job, why: str) -> Delete:

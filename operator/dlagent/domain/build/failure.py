@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from dlagent.api.conditions import Reason
 from dlagent.domain.artifact.summary import EXIT_TERMINAL, FailureReason, Outcome
-from dlagent.domain.rollout.seen import Agent, Job
+from dlagent.domain.build.containers import IN_ORDER
+from dlagent.domain.rollout.seen import Agent, Job, Pod
 from dlagent.domain.status.trouble import Trouble, first_trouble, pod_trouble
 
 _PART = "spec.build"
@@ -63,8 +64,7 @@ class BuildFailure:
 
 def build_failure(job: Job, agent: Agent) -> BuildFailure:
     """The cause of a Job that failed."""
-    newest = job.pods[-1:]
-    trouble = first_trouble(newest, _PART)
+    trouble = first_trouble(tuple(map(_own_first, job.pods[-1:])), _PART)
     if job.failure == "DeadlineExceeded":
         return _timed_out(agent, trouble)
     told = job.result
@@ -101,12 +101,17 @@ def build_trouble(job: Job) -> Trouble | None:
     if not newest:
         return None
     told = job.result
-    failed_before = told is not None and told.outcome is Outcome.FAILED
-    if failed_before and told is not None and not newest[0].running:
+    if told is not None and told.outcome is Outcome.FAILED and not job.begun:
         reason = told.reason or FailureReason.INTERNAL
         again = "The build is tried again."
         return Trouble(reason, f"{_sentence(told.message)} {_REMEDIES[reason]} {again}")
-    return pod_trouble(newest[0], _PART)
+    return pod_trouble(_own_first(newest[0]), _PART)
+
+
+def _own_first(pod: Pod) -> Pod:
+    """The containers that build before the Triton beside them, which ends because they did."""
+    ordered = sorted(pod.containers, key=lambda container: container.name not in IN_ORDER)
+    return replace(pod, containers=tuple(ordered))
 
 
 def retry_hint(failure: BuildFailure) -> str:

@@ -10,7 +10,8 @@ from datetime import datetime
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import BuildRequest
-from dlagent.domain.artifact.summary import Summary, parse_summary
+from dlagent.domain.artifact.summary import Outcome, Summary, parse_summary
+from dlagent.domain.build import containers
 from dlagent.domain.scaling.view import ScalingView
 
 
@@ -20,6 +21,7 @@ class Container:
 
     name: str
     image: str = ""
+    running: bool = False
     waiting_reason: str | None = None
     waiting_message: str | None = None
     exit_code: int | None = None
@@ -34,7 +36,6 @@ class Pod:
     ip: str | None = None
     ready: bool = False
     deleting: bool = False
-    running: bool = False
     created: datetime | None = None
     ready_since: datetime | None = None
     unready_since: datetime | None = None
@@ -44,6 +45,9 @@ class Pod:
     failure_message: str | None = None
     unschedulable: str | None = None  # the scheduler's message
     containers: tuple[Container, ...] = ()
+
+    def container(self, name: str) -> Container | None:
+        return next((item for item in self.containers if item.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,33 @@ class Job:
     @property
     def result(self) -> Summary | None:
         """What the newest pod told that said something; `pods` are in the order of their age."""
-        messages = (
-            container.exit_message or ""
-            for pod in reversed(self.pods)
-            for container in pod.containers
-        )
-        told = (parse_summary(message) for message in messages)
+        told = (_told(pod, name) for pod in reversed(self.pods) for name in containers.IN_ORDER)
         return next((summary for summary in told if summary is not None), None)
+
+    @property
+    def begun(self) -> tuple[Container, ...]:
+        """What of the newest pod runs or has ended well, the latest first; () once one failed."""
+        found = [pod.container(name) for pod in self.pods[-1:] for name in containers.IN_ORDER]
+        known = [item for item in reversed(found) if item is not None]
+        if any(item.exit_code for item in known):
+            return ()
+        return tuple(item for item in known if item.running or item.exit_code == 0)
+
+
+def _told(pod: Pod, name: str) -> Summary | None:
+    """What a container of a build told. Of an artifact none is believed but the last one.
+
+    The others may say no more than why there is none: a model that has taken over the process that
+    reads it could say anything, of other artifacts too.
+    """
+    container = pod.container(name)
+    if container is None or container.exit_code is None:
+        return None
+    summary = parse_summary(container.exit_message or "")
+    if summary is None or name == containers.PUBLISH:
+        return summary
+    failed = summary.outcome is Outcome.FAILED and container.exit_code != 0
+    return summary if failed else None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from dlagent.api.conditions import Reason
+from dlagent.domain.build.containers import BUILD, FETCH, PUBLISH
 from dlagent.domain.rollout.seen import Container, Pod
 
 _IMAGE_REASONS = {
@@ -83,7 +84,7 @@ def _container_trouble(container: Container, part: str) -> Trouble | None:
         return Trouble(
             Reason.IMAGE_NOT_FOUND,
             f"Image {container.image} of container {container.name} cannot be pulled. Correct its"
-            f" name ({_image_field(container.name, part)}), or give {part}.imagePullSecrets.",
+            f" name ({_image_field(container.name)}), or give {part}.imagePullSecrets.",
         )
     if container.waiting_reason in _CONFIG_REASONS:
         return Trouble(
@@ -96,12 +97,12 @@ def _container_trouble(container: Container, part: str) -> Trouble | None:
     return _exit_trouble(container, part)
 
 
-def _image_field(container: str, part: str) -> str:
-    if container == "build":
+def _image_field(container: str) -> str:
+    if container == BUILD:
         return "spec.build.image, or builder.image in the operator's settings"
-    if container == "load":
+    if container in (FETCH, PUBLISH, "load"):
         return "builder.image in the operator's settings"
-    return f"the image of the runtime that {part}.runtime names, in the operator's settings"
+    return "the image of the runtime that spec.serving.runtime names, in the operator's settings"
 
 
 def _exit_trouble(container: Container, part: str) -> Trouble:

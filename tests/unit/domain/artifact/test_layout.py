@@ -10,6 +10,7 @@ from dlagent.domain.artifact.layout import (
     ManifestError,
     artifact_path,
     file_table,
+    is_of_an_artifact,
     is_served,
     member_files,
     model_files,
@@ -100,3 +101,25 @@ def test_an_ensemble_has_its_network_in_a_member() -> None:
 def test_paths() -> None:
     assert "artifacts/k" == artifact_path("k")
     assert "staging/k.r" == staging_path("k", "r")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("model/1/model.onnx", True),
+        ("model/config.pbtxt", True),
+        ("report.json", True),
+        ("report.html", True),
+        ("report.png", True),
+        ("decide_/1/model.onnx", True),
+        ("act_/1/step.py", True),
+        ("decide_/1/model.py", False),
+        ("manifest.json", False),
+        ("model/1/model.py", False),
+        ("model/1/../1/model.onnx", False),
+        ("/report.json", False),
+        ("../report.json", False),
+    ],
+)
+def test_a_build_gives_an_artifact_these_files_and_no_others(path: str, expected: bool) -> None:
+    assert expected is is_of_an_artifact(path)

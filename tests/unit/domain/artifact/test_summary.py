@@ -10,6 +10,7 @@ from dlagent.api.types import DataType, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
 from dlagent.domain.artifact.summary import (
+    MESSAGE_BYTES,
     FailureReason,
     Outcome,
     Summary,
@@ -64,7 +65,7 @@ def test_the_message_always_fits(message: str, tensors: int, name: str) -> None:
 
     text = made.to_message()
 
-    assert len(text.encode()) < 4096
+    assert len(text.encode()) <= MESSAGE_BYTES
     read = parse_summary(text)
     assert read is not None
     if read.outcome == Outcome.PUBLISHED:
@@ -104,7 +105,7 @@ def test_of_long_labels_fewer_are_kept_and_none_is_cut() -> None:
     text = made.model_copy(update={"self_check": check}).to_message()
 
     read = parse_summary(text)
-    assert len(text.encode()) < 4096
+    assert len(text.encode()) <= MESSAGE_BYTES
     assert read is not None
     assert read.self_check is not None
     assert {label} == set(read.self_check.outputs[1].head)

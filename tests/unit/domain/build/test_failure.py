@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dlagent.domain.artifact.summary import FailureReason, failed
+from dlagent.domain.build.containers import IN_ORDER
 from dlagent.domain.build.failure import build_failure, build_trouble, retry_hint
 from dlagent.domain.rollout.seen import Container, Job, Pod
 from tests.unit.domain.rollout.situations import AGENT, failed_job, job, said
@@ -84,13 +85,50 @@ def test_a_job_that_failed_without_a_word(failed_one: Job, reason: str, words: s
     assert words in failure.message
 
 
+@pytest.mark.parametrize("container", IN_ORDER)
+@pytest.mark.parametrize("reason", [FailureReason.SOURCE_UNAVAILABLE, FailureReason.INVALID_MODEL])
+def test_whichever_container_fails_says_why(container: str, reason: FailureReason) -> None:
+    pod = said(failed(reason, "It says why"), container)
+    before = [Container(name, exit_code=0) for name in IN_ORDER[: IN_ORDER.index(container)]]
+    after_all = Pod("p", containers=(*before, Container("triton", exit_code=143), *pod.containers))
+
+    failure = build_failure(job(failure="PodFailurePolicy", pods=(after_all,)), AGENT)
+
+    assert (reason, reason in TERMINAL) == (failure.reason, failure.terminal)
+    assert "It says why. " in failure.message
+
+
+def test_the_triton_that_was_killed_with_a_build_does_not_hide_why_it_was() -> None:
+    pod = Pod(
+        "p",
+        containers=(
+            Container("fetch", exit_code=0),
+            Container("triton", exit_code=137, exit_reason="Error"),
+            Container("build", exit_code=137, exit_reason="OOMKilled"),
+        ),
+    )
+
+    failure = build_failure(job(failure="BackoffLimitExceeded", pods=(pod,)), AGENT)
+
+    assert ("OutOfMemory", True) == (failure.reason, failure.terminal)
+    assert "Container build used more memory" in failure.message
+
+
+RUNS = Pod("q", containers=(Container("fetch", exit_code=0), Container("build", running=True)))
+
+
 def waiting(**pod: Any) -> Job:
     return job(pods=(Pod("p", **pod),))
 
 
 HELD_UP = [
     ("no pod yet", job(), None),
-    ("a pod that runs", waiting(running=True), None),
+    ("a pod that runs", waiting(containers=(Container("fetch", running=True),)), None),
+    (
+        "a pod between two of its containers",
+        waiting(containers=(Container("fetch", exit_code=0), Container("build"))),
+        None,
+    ),
     ("no node", waiting(unschedulable="0/1 nodes are available"), "Unschedulable"),
     (
         "no claim",
@@ -109,8 +147,37 @@ HELD_UP = [
     ),
     (
         "a try that failed, the next running",
-        job(pods=(said(failed(FailureReason.INTERNAL, "x")), Pod("q", running=True))),
+        job(pods=(said(failed(FailureReason.INTERNAL, "x")), RUNS)),
         None,
+    ),
+    (
+        "a try that failed, while the Triton beside it still ends",
+        job(
+            pods=(
+                Pod(
+                    "p",
+                    containers=(
+                        Container("fetch", exit_code=0),
+                        Container("triton", exit_code=137),
+                        *said(failed(FailureReason.INTERNAL, "x")).containers,
+                    ),
+                ),
+            )
+        ),
+        "Internal",
+    ),
+    (
+        "no Secret for what fetches",
+        waiting(
+            containers=(
+                Container(
+                    "fetch",
+                    waiting_reason="CreateContainerConfigError",
+                    waiting_message='secret "keys" not found',
+                ),
+            )
+        ),
+        "ContainerConfigError",
     ),
 ]
 

@@ -10,6 +10,7 @@ from dlagent.api.types import DLAgentSpec
 from dlagent.domain.artifact.request import Target, artifact_key, build_request
 from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
 from dlagent.domain.build.artifact import Artifact, artifact_of
+from dlagent.domain.build.containers import BUILD, PUBLISH
 from dlagent.domain.rollout.revision import revision_id
 from dlagent.domain.rollout.seen import Agent, Container, Deployment, Job, Pod, Record, Seen
 from tests.unit.reconcile.fake import summary
@@ -81,12 +82,15 @@ def failing_since(moment: datetime) -> DLAgentStatus:
     return DLAgentStatus(conditions=[condition])
 
 
-def said(result: Summary, **pod: Any) -> Pod:
-    """A build's pod that ended with this result."""
-    container = Container(
-        "build", exit_code=result.exit_code(), exit_message=result.to_message(), finished_at=NOW
+def said(result: Summary, container: str | None = None, **pod: Any) -> Pod:
+    """A build's pod that ended with this result, told by the container that would."""
+    ended = Container(
+        container or (BUILD if result.outcome is Outcome.FAILED else PUBLISH),
+        exit_code=result.exit_code(),
+        exit_message=result.to_message(),
+        finished_at=NOW,
     )
-    return Pod("build-pod", containers=(container,), **pod)
+    return Pod("build-pod", containers=(ended,), **pod)
 
 
 def job(**changes: Any) -> Job:

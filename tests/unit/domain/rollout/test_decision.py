@@ -42,7 +42,7 @@ def known(*deployments: Deployment, selected: str | None = None, **changes: obje
 
 def crashing(revision: str, **changes: object) -> Deployment:
     container = Container("triton", exit_code=1, exit_message="error: no backend")
-    base = deployment(revision, pods=(Pod("p", running=True, containers=(container,)),))
+    base = deployment(revision, pods=(Pod("p", containers=(container,)),))
     return replace(base, **changes)  # type: ignore[arg-type]  # fields by name, in a test
 
 

@@ -17,7 +17,7 @@ def container(name: str = "triton", **fields: Any) -> Pod:
 
 
 TABLE: list[tuple[str, Pod, str | None, str]] = [
-    ("a pod that takes its time", pod(running=True), None, ""),
+    ("a pod that takes its time", pod(), None, ""),
     ("a container that ended well", container(exit_code=0), None, ""),
     ("a container that is being made", container(waiting_reason="ContainerCreating"), None, ""),
     (
@@ -137,3 +137,25 @@ def test_pods_that_are_ready_or_going_have_no_trouble() -> None:
 )
 def test_last_words(text: str, expected: str) -> None:
     assert expected == last_words(text)
+
+
+OURS = "Correct its name (builder.image in"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fetch", OURS),
+        (
+            "build",
+            "Correct its name (spec.build.image, or builder.image in the operator's settings)",
+        ),
+        ("publish", OURS),
+        ("load", OURS),
+        ("triton", "the image of the runtime that spec.serving.runtime names"),
+    ],
+)
+def test_an_image_that_is_missing_is_corrected_where_it_is_named(name: str, words: str) -> None:
+    trouble = pod_trouble(container(name, waiting_reason="ErrImagePull"), "spec.build")
+    assert trouble is not None
+    assert words in trouble.message
