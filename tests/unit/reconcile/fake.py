@@ -20,6 +20,7 @@ from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
 from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.sweep.unused import SweepReport
+from dlagent.reconcile import observe
 from dlagent.reconcile.ports import Object
 from dlagent.runtime.settings import parse_settings
 from tests.unit.reconcile.merging import merged
@@ -246,6 +247,7 @@ class FakeCluster:
     def step(self) -> None:
         """Controllers and nodes act once, and a second passes."""
         self._collect_garbage()
+        self._end_late_jobs()
         if not self.hold_builds:
             for job in self._jobs("build"):
                 self._run_build(job)
@@ -262,6 +264,12 @@ class FakeCluster:
             owners = {ref["uid"] for ref in obj["metadata"].get("ownerReferences", [])}
             if owners and not owners & living:
                 self.remove(kind, name, namespace)
+
+    def _end_late_jobs(self) -> None:
+        for job in self.of_kind("Job"):
+            deadline = timedelta(seconds=job["spec"]["activeDeadlineSeconds"])
+            if not job.get("status") and self.time > observe.created(job) + deadline:
+                self._tell_job(job, "Failed", "DeadlineExceeded")
 
     def _run_build(self, job: Object) -> None:
         if job.get("status") or ("PersistentVolumeClaim", NAMESPACE, names.STORE_NAME) not in (
@@ -314,12 +322,11 @@ class FakeCluster:
             }
         )
         reason = {3: "PodFailurePolicy"}.get(ended["exitCode"], "BackoffLimitExceeded")
-        condition = {
-            "type": "Complete" if good else "Failed",
-            "status": "True",
-            "reason": reason,
-            "lastTransitionTime": _stamp(self.time),
-        }
+        self._tell_job(job, "Complete" if good else "Failed", reason)
+
+    def _tell_job(self, job: Object, type_: str, reason: str) -> None:
+        at = _stamp(self.time)
+        condition = {"type": type_, "status": "True", "reason": reason, "lastTransitionTime": at}
         job["status"] = {"conditions": [condition]}
         self.put(job)
 
