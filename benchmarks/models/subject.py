@@ -1,7 +1,7 @@
-"""What a benchmark of the build needs of a network, and the three that there are."""
+"""What a benchmark of the build needs of a network, and those that there are."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.models import minilm, resnet
 from benchmarks.models.cache import cached_folder
 from dlagent.api.types import Metric
-from examples.fashion_mnist import data, dataset
+from examples.fashion_mnist import data, dataset, student
 from examples.fashion_mnist.network import MEAN, STD
 from examples.fashion_mnist.train import ensure_trained
 
@@ -34,11 +34,18 @@ class Subject:
     unseen: Arrays
     judge: Callable[[NDArray[Any], NDArray[Any]], float]
     figure: str
+    student: Path | None = None
 
 
 def subjects() -> dict[str, Callable[[], Subject]]:
     """By name; each is made when it is asked for, and kept in the user's cache."""
-    return {"cnn": _cnn, "cnn-2": _cnn_of_two_points, "resnet": _resnet, "minilm": _minilm}
+    return {
+        "cnn": _cnn,
+        "cnn-2": _cnn_of_two_points,
+        "cnn-student": _cnn_with_a_student,
+        "resnet": _resnet,
+        "minilm": _minilm,
+    }
 
 
 def _cnn() -> Subject:
@@ -49,6 +56,15 @@ def _cnn() -> Subject:
 def _cnn_of_two_points() -> Subject:
     trained = ensure_trained(Console(stderr=True))
     return _pictures("cnn-2", trained.exported_program, "2")
+
+
+def _cnn_with_a_student() -> Subject:
+    folder = cached_folder("student", [Path(student.__file__)], _write_student)
+    return replace(_cnn_of_two_points(), name="cnn-student", student=folder / "student.pt2")
+
+
+def _write_student(folder: Path) -> None:
+    student.write(folder / "student.pt2")
 
 
 def _resnet() -> Subject:
