@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.bench import BenchmarkError, say
 from benchmarks.models.subject import Subject
@@ -52,7 +51,8 @@ def request_of(subject: Subject, minutes: int, epochs: int) -> BuildRequest:
                     "sha256": digest_of(subject.dataset),
                 },
                 "gate": dict(subject.gate),
-                "distill": {"epochs": epochs, **_student(subject)},
+                **subject.build,
+                "distill": {"epochs": epochs, **subject.build.get("distill", {})},
                 "timeBudgetMinutes": minutes,
             },
             "slo": {"latency": {"thresholdMilliseconds": 50}},
@@ -61,12 +61,6 @@ def request_of(subject: Subject, minutes: int, epochs: int) -> BuildRequest:
     return build_request(
         spec, None, Target(triton_version="24.10", accelerator="cpu"), LARGEST_BYTES
     )
-
-
-def _student(subject: Subject) -> dict[str, Any]:
-    if subject.student is None:
-        return {}
-    return {"student": {"uri": subject.student.as_uri(), "sha256": digest_of(subject.student)}}
 
 
 def build_subject(

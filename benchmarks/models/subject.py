@@ -1,7 +1,7 @@
 """What a benchmark of the build needs of a network, and those that there are."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Subject:
 
     `unseen` are inputs of the network that no build has seen; `judge` makes one figure, such as
     the accuracy, of the source's outputs for them and of those that are to be judged.
+    `build` has further fields of spec.build.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Subject:
     unseen: Arrays
     judge: Callable[[NDArray[Any], NDArray[Any]], float]
     figure: str
-    student: Path | None = None
+    build: Mapping[str, Any] = field(default_factory=dict)
 
 
 def subjects() -> dict[str, Callable[[], Subject]]:
@@ -43,6 +44,7 @@ def subjects() -> dict[str, Callable[[], Subject]]:
         "cnn": _cnn,
         "cnn-2": _cnn_of_two_points,
         "cnn-student": _cnn_with_a_student,
+        "cnn-int8": _cnn_in_int8,
         "resnet": _resnet,
         "minilm": _minilm,
     }
@@ -60,7 +62,14 @@ def _cnn_of_two_points() -> Subject:
 
 def _cnn_with_a_student() -> Subject:
     folder = cached_folder("student", [Path(student.__file__)], _write_student)
-    return replace(_cnn_of_two_points(), name="cnn-student", student=folder / "student.pt2")
+    path = folder / "student.pt2"
+    given = {"student": {"uri": path.as_uri(), "sha256": data.digest_of(path)}}
+    return replace(_cnn_of_two_points(), name="cnn-student", build={"distill": given})
+
+
+def _cnn_in_int8() -> Subject:
+    quantised_only = {"precision": "INT8", "prune": {"channelsPercent": 0}}
+    return replace(_cnn(), name="cnn-int8", build=quantised_only)
 
 
 def _write_student(folder: Path) -> None:

@@ -8,6 +8,7 @@ none, to the termination message.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -69,4 +70,7 @@ def _trials(command: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is written, and torch takes two seconds to be taken apart

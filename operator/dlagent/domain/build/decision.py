@@ -70,7 +70,9 @@ def decide_build(seen: Seen, now: datetime) -> BuildDecision:
         return _start(seen, digest)
     if job.deleting:
         return BuildDecision(Reason.BUILDING, "The Job of the last try is being removed.")
-    if job.succeeded:
+    if (
+        job.succeeded or artifact_of(job.result) is not None
+    ):  # Kubernetes ends the Job seconds later
         return _succeeded(seen, job, now)
     if job.options != seen.agent.build_options and seen.agent.uid in job.owners:
         return BuildDecision(

@@ -107,6 +107,20 @@ TABLE: list[tuple[str, Seen, str, list[str], list[str]]] = [
         ["Job"],
     ),
     (
+        "the pod told of its artifact, and its Job will have succeeded in a moment",
+        seen(jobs=(succeeded_job(succeeded=False, finished_at=None),)),
+        "Built",
+        ["WriteRecord"],
+        [],
+    ),
+    (
+        "the artifact is recorded, and its Job stays until it has ended",
+        seen(status=RESOLVED, records=(RECORD,), jobs=(succeeded_job(succeeded=False),)),
+        "Built",
+        [],
+        [],
+    ),
+    (
         "another agent has not read the Job's result yet: it stays",
         seen(status=RESOLVED, records=(RECORD,), jobs=(succeeded_job(awaited=True),)),
         "Built",
