@@ -71,7 +71,7 @@ def look(kube: Kube, agent: str) -> Snapshot:
 
 
 def pod_state(pod: Json) -> str:
-    """What `kubectl get pods` would say, in a word or two."""
+    """What `kubectl get pods` would say, in a word or two; only a pod that serves can be ready."""
     if pod["metadata"].get("deletionTimestamp"):
         return "Terminating"
     status = pod.get("status", {})
@@ -79,14 +79,15 @@ def pod_state(pod: Json) -> str:
         waiting = container.get("state", {}).get("waiting", {}).get("reason", "")
         if waiting not in ("", "PodInitializing", "ContainerCreating"):
             return str(waiting)
-    ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready") == "True"
     phase = str(status.get("phase", "Unknown"))
-    if phase == "Running" and not ready:
-        return "Running, not ready"
-    loader = [c for c in status.get("initContainerStatuses", []) if c.get("name") == "load"]
-    if phase == "Pending" and loader:
+    if not any(c.get("name") == "load" for c in status.get("initContainerStatuses", [])):
+        return phase
+    if phase == "Pending":
         return "Loading the model"
-    return "Ready" if phase == "Running" else phase
+    ready = {c["type"]: c["status"] for c in status.get("conditions", [])}.get("Ready") == "True"
+    if phase == "Running":
+        return "Ready" if ready else "Running, not ready"
+    return phase
 
 
 def _said(condition: Json) -> str:

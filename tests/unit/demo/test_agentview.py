@@ -31,6 +31,7 @@ def screen() -> tuple[Screen, io.StringIO]:
 
 WAITING = {"state": {"waiting": {"reason": "ErrImagePull"}}}
 TRITON = [{"name": "triton"}]
+LOADED = [{"name": "load"}]
 STARTING = {"state": {"waiting": {"reason": "PodInitializing"}}}
 READY = [{"type": "Ready", "status": "True"}]
 
@@ -52,8 +53,19 @@ READY = [{"type": "Ready", "status": "True"}]
             "Pending",
             id="a build waits for the Triton that it measures on",
         ),
-        pytest.param(pod("Running"), "Running, not ready", id="probes do not pass yet"),
-        pytest.param(pod("Running", conditions=READY), "Ready", id="ready"),
+        pytest.param(
+            pod("Running", initContainerStatuses=LOADED),
+            "Running, not ready",
+            id="probes do not pass yet",
+        ),
+        pytest.param(
+            pod("Running", initContainerStatuses=LOADED, conditions=READY), "Ready", id="ready"
+        ),
+        pytest.param(
+            pod("Running", initContainerStatuses=TRITON, conditions=READY),
+            "Running",
+            id="a build publishes",
+        ),
         pytest.param(pod("Succeeded"), "Succeeded", id="a build that is done"),
         pytest.param(
             {"metadata": {"name": "p", "deletionTimestamp": "now"}}, "Terminating", id="going"
@@ -92,7 +104,9 @@ def test_each_change_is_printed_once() -> None:
 
 def test_picture_shows_conditions_and_pods() -> None:
     _, out = screen()
-    Console(file=out, width=200).print(picture(Snapshot(agent(), [pod("Running")])))
+    Console(file=out, width=200).print(
+        picture(Snapshot(agent(), [pod("Running", initContainerStatuses=LOADED)]))
+    )
     assert "Building" in out.getvalue()
     assert "Running, not ready" in out.getvalue()
 
