@@ -6,10 +6,8 @@ completes. See tests/unit/adapters/object_store_contract.py.
 
 import itertools
 import multiprocessing
-import os
 import signal
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -90,20 +88,36 @@ Prepare = Callable[[ObjectStore], None]
 Act = Callable[[ObjectStore], object]
 
 
-def attempts(
-    server: FaultyServer, fresh: Callable[[], ObjectStore], prepare: Prepare
-) -> Iterator[tuple[int, ObjectStore]]:
-    """Prepared stores without end, and the number of the request that is to fail: 0, 1, and so on.
+# Tries the action with a fault at the numbered request; whether it came to harm.
+Attempt = Callable[[int, ObjectStore], bool]
 
-    Who takes them ends with the first action that makes fewer requests. How many it makes is not
-    known before: gcsfs asks for a file and a folder of one name at once, and one answer will do.
+
+def assert_outcomes(
+    outcomes: set[bool],
+    server: FaultyServer,
+    fresh: Callable[[], ObjectStore],
+    prepare: Prepare,
+    attempt: Attempt,
+) -> None:
+    """`outcomes` are all that is left after harm, over a fault at each request of an action.
+
+    How many requests it makes is not known before: gcsfs asks for a file and a folder of one name
+    at once, and one answer will do. So a fault may also be passed over.
     """
+    harmed: set[bool] = set()
+    unharmed: set[bool] = set()
     for at in itertools.count():
         store = fresh()
         server.calm()
         prepare(store)
         server.calm()
-        yield at, store
+        found = harmed if attempt(at, store) else unharmed
+        was_last = len(server.requests) <= at
+        found.add(outcome(server, store))
+        if was_last:
+            break
+    assert outcomes == harmed
+    assert 1 == len(unharmed), "no fault that was passed over changed the outcome"
 
 
 def fails(act: Act, store: ObjectStore) -> bool:
@@ -148,19 +162,11 @@ class FaultTests(Stores):
         outcomes: set[bool],
         when: str,
     ) -> None:
-        after_a_fault: set[bool] = set()
-        unharmed: set[bool] = set()
-        for at, store in attempts(server, fresh, prepare):
-            setattr(server, when, lambda number, at=at: number >= at)
+        def attempt(at: int, store: ObjectStore) -> bool:
+            setattr(server, when, lambda number: number >= at)
+            return fails(act, store)
 
-            harmed = fails(act, store)
-
-            was_last = len(server.requests) <= at
-            (after_a_fault if harmed else unharmed).add(outcome(server, store))
-            if was_last:
-                break
-        assert outcomes == after_a_fault
-        assert 1 == len(unharmed), "no fault that was passed over changed the outcome"
+        assert_outcomes(outcomes, server, fresh, prepare, attempt)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("when", ["before", "after"])
@@ -174,27 +180,21 @@ class FaultTests(Stores):
         outcomes: set[bool],
         when: str,
     ) -> None:
-        after_a_kill: set[bool] = set()
-        unharmed: set[bool] = set()
-        for at, store in attempts(server, fresh, prepare):
+        def attempt(at: int, store: ObjectStore) -> bool:
             prefix = store._root.removeprefix(f"{BUCKET}/")
             child = multiprocessing.get_context("fork").Process(
                 target=act_in_child, args=(server, prefix, act)
             )
 
-            def kill(number: int, at: int = at, child: Any = child) -> bool:
+            def kill(number: int) -> bool:
                 if number == at:
-                    os.kill(child.pid, signal.SIGKILL)
+                    child.kill()
                 return number >= at
 
             setattr(server, when, kill)
             child.start()
             child.join(60)
             assert child.exitcode in (0, -signal.SIGKILL)
+            return child.exitcode != 0
 
-            was_last = len(server.requests) <= at
-            (unharmed if child.exitcode == 0 else after_a_kill).add(outcome(server, store))
-            if was_last:
-                break
-        assert outcomes == after_a_kill
-        assert 1 == len(unharmed), "no fault that was passed over changed the outcome"
+        assert_outcomes(outcomes, server, fresh, prepare, attempt)
