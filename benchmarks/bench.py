@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,13 @@ def report(figures: Json) -> None:
     """The figures as the last line on stdout, with what they were measured on."""
     machine = {"machine": f"{os.cpu_count()} CPUs, {platform.machine()}"}
     print(json.dumps(figures | machine), flush=True)
+
+
+def in_turns(ways: Iterable[str], rounds: int) -> Iterator[tuple[int, str]]:
+    """Each way in each round, from 1. The order changes, so that coming second is no advantage."""
+    for number in range(1, rounds + 1):
+        for way in sorted(ways, reverse=number % 2 == 1):
+            yield number, way
 
 
 def eventually(what: str, holds: Callable[[], Any], within_seconds: float = 300) -> Any:

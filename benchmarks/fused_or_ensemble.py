@@ -25,7 +25,7 @@ from tritonclient.http import (  # type: ignore[import-untyped]  # ships no type
     InferInput,
 )
 
-from benchmarks.bench import BenchmarkError, example, report, say
+from benchmarks.bench import BenchmarkError, example, in_turns, report, say
 from benchmarks.builds import LARGEST_BYTES, workplace
 from dlagent.adapters.store import Disk
 from dlagent.api.types import DLAgentSpec
@@ -64,14 +64,11 @@ def main() -> None:
         for way, server in servers.items():
             _check(server, way, trained)
             _load(server, requests[way], options.connections, _WARM_UP_SECONDS)
-        for turn in range(options.rounds):
-            # The order changes, so that what comes second has no advantage.
-            for way in sorted(servers, reverse=turn % 2 == 0):
-                alone = _load(servers[way], requests[way], 1, options.seconds)
-                many = _load(servers[way], requests[way], options.connections, options.seconds)
-                latencies[way] += alone
-                rates[way].append(len(many) / options.seconds)
-                say(f"round {turn + 1}, {way}: {rates[way][-1]:.0f} requests/s")
+        for turn, way in in_turns(servers, options.rounds):
+            latencies[way] += _load(servers[way], requests[way], 1, options.seconds)
+            many = _load(servers[way], requests[way], options.connections, options.seconds)
+            rates[way].append(len(many) / options.seconds)
+            say(f"round {turn}, {way}: {rates[way][-1]:.0f} requests/s")
     figures: dict[str, float] = {}
     for prefix, way in (("", ENSEMBLE), ("baseline_", FUSED)):
         p50, p99 = np.percentile(latencies[way], (50, 99)) * 1000

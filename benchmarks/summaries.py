@@ -24,7 +24,7 @@ from tritonclient.http import (  # type: ignore[import-untyped]  # ships no type
     InferInput,
 )
 
-from benchmarks.bench import report, say
+from benchmarks.bench import in_turns, report, say
 from dlagent.manifests.deployment import METRICS_ARGUMENTS
 from dlagent_local import standalone
 
@@ -53,13 +53,11 @@ def main() -> None:
         }
         for server in servers.values():
             _load(server, options.connections, _WARM_UP_SECONDS)
-        for turn in range(options.rounds):
-            # The order changes, so that what comes second has no advantage.
-            for way in sorted(servers, reverse=turn % 2 == 0):
-                rate, cost = _load(servers[way], options.connections, options.seconds)
-                rates[way].append(rate)
-                costs[way].append(cost)
-                say(f"round {turn + 1}, {way}: {rate:.0f} requests/s, {cost:.0f} us of CPU each")
+        for turn, way in in_turns(servers, options.rounds):
+            rate, cost = _load(servers[way], options.connections, options.seconds)
+            rates[way].append(rate)
+            costs[way].append(cost)
+            say(f"round {turn}, {way}: {rate:.0f} requests/s, {cost:.0f} us of CPU each")
     figures: dict[str, float] = {}
     for prefix, way in (("", WITH), ("baseline_", WITHOUT)):
         figures[f"{prefix}requests_per_second"] = round(statistics.median(rates[way]))

@@ -40,7 +40,6 @@ from dlagent.domain.artifact.triton_config import (
     simulated_of,
     warm_up_requests,
 )
-from dlagent.domain.tuning.server import socket_arguments
 from dlagent.domain.tuning.table import Workers, by_workers
 from dlagent.load.__main__ import main as load
 from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
@@ -311,17 +310,6 @@ def test_a_simulated_accelerator_holds_the_network_and_the_agent_tells_of_it(
 
     assert simulated == simulated_of(told)
     assert taken >= simulated.milliseconds(2)
-
-
-@pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("trials")
-    models = root / "models"
-    models.mkdir()
-    # The HTTP port tells the fixture when it is up; the sidecar has none.
-    arguments = (*socket_arguments(models), "--allow-http=true", "--allow-grpc=true")
-    with standalone.triton(models, root / "log", *arguments):
-        yield models
 
 
 def test_its_time_is_the_sum_of_its_members_times(trials: Path, agent: Served) -> None:

@@ -1,6 +1,5 @@
 """The build's stage that measures, on the real Triton: by the socket in a shared folder."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,26 +10,13 @@ from dlagent.build.measure import Subject, measure
 from dlagent.build.runtime import Session
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import Simulated, Target
-from dlagent.domain.tuning.server import socket_arguments
 from dlagent.domain.tuning.table import Workers, by_workers
-from dlagent_local import standalone
 
 ARTIFACT = Path(__file__).parents[2] / "model_repo"
 SIMULATED = Simulated(base_milliseconds=40, per_item_milliseconds=20)
 ON_DEVICE = Target(triton_version="24.10", accelerator="simulated", simulated=SIMULATED)
 ON_CPU = Target(triton_version="24.10", accelerator="cpu")
 LATE = 1.5  # times: the machine may be busy
-
-
-@pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    root = tmp_path_factory.mktemp("trials")
-    models = root / "models"
-    models.mkdir()
-    # The HTTP port tells the fixture when it is up; the sidecar has none.
-    arguments = (*socket_arguments(models), "--allow-http=true", "--allow-grpc=true")
-    with standalone.triton(models, root / "log", *arguments):
-        yield models
 
 
 @pytest.fixture(scope="module")
