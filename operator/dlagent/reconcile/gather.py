@@ -1,6 +1,6 @@
 """Everything that is to be known about one agent, from the cache and its pods, as one value.
 
-Reads only. `parse_agent` says what the spec asks for, or why it cannot be used; `gather` adds what
+Reads only. `read_agent` says what the spec asks for, or why it cannot be used; `gather` adds what
 is there.
 """
 
@@ -55,12 +55,17 @@ class AgentRefused(Exception):
         self.reason = reason
 
 
-def parse_agent(obj: Object, settings: Settings, found: FoundScripts | None = None) -> Agent:
-    """What a DLAgent asks for; `found` are the scripts of its Python steps, as they were read.
+async def read_agent(obj: Object, settings: Settings, config_maps: ConfigMaps) -> Agent:
+    """What a DLAgent asks for, with the scripts of its Python steps.
 
     Raises:
         AgentRefused: the spec does not parse, or asks for what the settings do not have.
+        ClusterError: a ConfigMap could not be read.
     """
+    return _parse(obj, settings, await read_scripts(obj, config_maps))
+
+
+def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
     try:
         spec = DLAgentSpec.model_validate(obj.get("spec") or {})
     except ValidationError as error:
@@ -85,7 +90,7 @@ def parse_agent(obj: Object, settings: Settings, found: FoundScripts | None = No
             builder.allowed_hosts,
             builder.download_cache_bytes,
             spec.build.image or builder.image,
-            found.scripts if found is not None else None,
+            found.scripts,
         )
         build = build_id(request, observe.annotation(obj, names.RETRY_ANNOTATION))
     except (ArithmeticError, ValueError) as error:  # a number that admission let through
@@ -106,7 +111,7 @@ def parse_agent(obj: Object, settings: Settings, found: FoundScripts | None = No
         build_id=build,
         build_options=_build_options(spec, builder),
         restarted_at=observe.annotation(obj, names.RESTARTED_AT_ANNOTATION),
-        script_problem=found.problem if found is not None else None,
+        script_problem=found.problem,
     )
 
 
@@ -165,13 +170,8 @@ class Gatherer:
         self._settings = settings
 
     async def parse(self, obj: Object) -> Agent:
-        """What a DLAgent asks for, with its scripts.
-
-        Raises:
-            AgentRefused: as `parse_agent`.
-            ClusterError: a ConfigMap could not be read.
-        """
-        return parse_agent(obj, self._settings, await read_scripts(obj, self._config_maps))
+        """What a DLAgent asks for. Raises as `read_agent`."""
+        return await read_agent(obj, self._settings, self._config_maps)
 
     async def gather(self, obj: Object, agent: Agent, now: datetime) -> Seen:
         status = parse_status(obj.get("status"))

@@ -35,7 +35,7 @@ async def read_scripts(obj: Object, config_maps: ConfigMaps) -> FoundScripts:
     try:
         spec = DLAgentSpec.model_validate(obj.get("spec") or {})
     except ValidationError:
-        return FoundScripts(Scripts())  # `parse_agent` says what is wrong
+        return FoundScripts(Scripts())  # `read_agent` says what is wrong
     texts: dict[str, str] = {}
     for field, reference in script_references(spec).items():
         namespace = obj["metadata"]["namespace"]

@@ -27,7 +27,7 @@ from dlagent.domain.sweep.decision import (
 from dlagent.domain.sweep.unused import SweepReport, parse_report
 from dlagent.manifests import store, sweep
 from dlagent.reconcile import observe
-from dlagent.reconcile.gather import AgentRefused, parse_agent
+from dlagent.reconcile.gather import AgentRefused, read_agent
 from dlagent.reconcile.ports import Clock, ClusterReader, ClusterWriter, Object
 from dlagent.runtime.settings import Settings
 
@@ -78,7 +78,7 @@ class Sweeper:
         return with_agents | {namespace for namespace, name in jobs if name == sweep.SWEEP_NAME}
 
     async def _visit(self, namespace: str, now: datetime) -> None:
-        seen = self._gather(namespace, now)
+        seen = await self._gather(namespace, now)
         decision = decide_sweep(seen, self._rules, now)
         if decision.ended is not None:
             await self._end(namespace, decision.ended)
@@ -105,7 +105,7 @@ class Sweeper:
             sweep.job(namespace, decision.keep or (), grace_hours, builder, artifacts)
         )
 
-    def _gather(self, namespace: str, now: datetime) -> StoreSeen:
+    async def _gather(self, namespace: str, now: datetime) -> StoreSeen:
         """What the decision needs. Which artifacts are named is found out only when it matters."""
         last = observe.last_sweep(self._reader.get("ConfigMap", namespace, sweep.SWEEP_NAME))
         job = self._job(namespace)
@@ -121,7 +121,7 @@ class Sweeper:
         deployments = self._reader.list("Deployment", namespace, _component("serving"))
         return replace(
             seen,
-            named=frozenset((*self._named_by_agents(agents), *_labelled(deployments))),
+            named=frozenset((*await self._named_by_agents(agents), *_labelled(deployments))),
             unclear=_unclear(deployments),
             records=self._records(namespace),
         )
@@ -138,19 +138,21 @@ class Sweeper:
             if names.ARTIFACT_LABEL in obj["metadata"]["labels"]
         )
 
-    def _named_by_agents(self, agents: Iterable[Object]) -> Iterable[str]:
+    async def _named_by_agents(self, agents: Iterable[Object]) -> list[str]:
         """What their status says, and what their specs ask for, as far as that is known."""
+        found = []
         for obj in agents:
             status = parse_status(obj.get("status"))
             if status.artifact is not None:
-                yield status.artifact.key
+                found.append(status.artifact.key)
             try:
-                agent = parse_agent(obj, self._settings)
+                agent = await read_agent(obj, self._settings, self._writer)
             except AgentRefused:
                 continue
             digest = known_digest(agent, status)
             if digest is not None:
-                yield artifact_key(agent.request, digest)
+                found.append(artifact_key(agent.request, digest))
+        return found
 
     def _job(self, namespace: str) -> SweepJob | None:
         obj = self._reader.get("Job", namespace, sweep.SWEEP_NAME)

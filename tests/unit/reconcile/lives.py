@@ -8,6 +8,27 @@ from dlagent.domain.status.model import find_condition, parse_status, serving_re
 from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, agent_object
 from tests.unit.reconcile.operator_process import Operator
 
+Json = dict[str, Any]
+
+
+def config_map(text: str | None) -> Json:
+    """The one that ACT names, with this script; None: without."""
+    data = {} if text is None else {"act.py": text}
+    metadata = {"name": "steps", "namespace": NAMESPACE}
+    return {"kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+# Steps of which the last is a script.
+ACT: list[Json] = [
+    {"softmax": {}},
+    {
+        "python": {
+            "configMapRef": {"name": "steps", "key": "act.py"},
+            "outputs": [{"name": "best", "dataType": "INT64", "shape": [1]}],
+        }
+    },
+]
+
 
 def status(cluster: FakeCluster, name: str = "shoes") -> DLAgentStatus:
     return parse_status(cluster.objects["DLAgent", NAMESPACE, name].get("status"))

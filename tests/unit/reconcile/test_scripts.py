@@ -8,29 +8,12 @@ from dlagent.api.types import ConfigMapKey
 from dlagent.reconcile.ports import Key
 from dlagent.reconcile.scripts import script_in
 from tests.unit.reconcile.fake import NAMESPACE, FakeCluster, agent_object
-from tests.unit.reconcile.lives import message, served, told
+from tests.unit.reconcile.lives import ACT, config_map, message, served, told
 from tests.unit.reconcile.operator_process import Operator
 
 Json = dict[str, Any]
 REFERENCE = ConfigMapKey(name="steps", key="act.py")
 LOOK_AGAIN_SECONDS = 30.0
-
-
-def config_map(text: str | None) -> Json:
-    data = {} if text is None else {"act.py": text}
-    metadata = {"name": "steps", "namespace": NAMESPACE}
-    return {"kind": "ConfigMap", "metadata": metadata, "data": data}
-
-
-ACT: list[Json] = [
-    {"softmax": {}},
-    {
-        "python": {
-            "configMapRef": {"name": "steps", "key": "act.py"},
-            "outputs": [{"name": "best", "dataType": "INT64", "shape": [1]}],
-        }
-    },
-]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from dlagent.domain.sweep.unused import SweepReport
 from dlagent.manifests.sweep import SWEEP_NAME
 from dlagent.reconcile.sweep import Sweeper
 from tests.unit.reconcile.fake import NAMESPACE, SETTINGS, FakeCluster, agent_object
-from tests.unit.reconcile.lives import served, status
+from tests.unit.reconcile.lives import ACT, config_map, served, status
 from tests.unit.reconcile.operator_process import Operator
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
@@ -205,6 +205,21 @@ async def test_what_a_refused_agent_names_is_kept(
 ) -> None:
     await served(cluster, operator)
     cluster.edit(serving={"runtime": "unknown"})
+    cluster.remove("Deployment", cluster.of_kind("Deployment")[0]["metadata"]["name"])
+    cluster.time += WEEK + DAY
+
+    await swept.looks()
+
+    assert [SweepReport(kept_count=1)] == swept.told
+
+
+async def test_what_an_agent_with_a_script_asks_for_is_kept_before_its_status_says_so(
+    cluster: FakeCluster, operator: Operator, swept: Swept
+) -> None:
+    cluster.put(config_map("one"))
+    source = {"uri": URIS[0], "sha256": cluster.files[URIS[0]]}
+    await served(cluster, operator, act=ACT, model={"source": source})
+    del cluster.objects["DLAgent", NAMESPACE, "shoes"]["status"]
     cluster.remove("Deployment", cluster.of_kind("Deployment")[0]["metadata"]["name"])
     cluster.time += WEEK + DAY
 
