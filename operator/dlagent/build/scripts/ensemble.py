@@ -170,29 +170,26 @@ def check_scripts(
         RunError: the network does not take what the script makes.
     """
     front, back = scripts.front, scripts.back
-    if front is None and back is None:
-        return
     rows = _ROWS if interface.batched else None
     feed = sample(interface.inputs, "scripts", rows, network.free_size)
-    taken = _checked(front.process, PERCEIVE_FIELD, feed, rows) if front is not None else feed
+    taken = _checked(front.process, feed, rows) if front is not None else feed
     given = session.run(taken)
     if back is not None:
-        _checked(back.process, "spec.act: python", given, rows)
+        _checked(back.process, given, rows)
 
 
 def _checked(
-    process: ScriptProcess, field: str, feed: Mapping[str, Array], rows: int | None
+    process: ScriptProcess, feed: Mapping[str, Array], rows: int | None
 ) -> dict[str, Array]:
     together = process.run(feed, rows is not None)
     for row in range(rows or 0):
         alone = process.run({name: value[row : row + 1] for name, value in feed.items()}, True)
         for name, value in alone.items():
             if not _close(together[name][row : row + 1], value):
-                raise BuildError(
-                    FailureReason.PYTHON_STEP_FAILED,
-                    f"{field}: the output {name} for an example is another one when others are in"
-                    " its batch, or at each call; a request may share its batch with others: work"
-                    " on each row by itself, and without chance",
+                raise process.failure(
+                    f"the output {name} for an example is another one when others are in its batch,"
+                    " or at each call; a request may share its batch with others: work on each row"
+                    " by itself, and without chance"
                 )
     return together
 

@@ -89,7 +89,7 @@ class ScriptProcess:
         """Until it says that this is done."""
         try:
             if not self._connection.poll(self._answer_seconds):
-                raise self._failed(
+                raise self.failure(
                     f"it did not {what} within {self._answer_seconds:g} s; make it faster, or see"
                     " whether it ends at all"
                 )
@@ -97,16 +97,17 @@ class ScriptProcess:
         except (EOFError, OSError) as error:
             raise self._died() from error
         if told != GOOD:
-            raise self._failed(told.decode(errors="replace"))
+            raise self.failure(told.decode(errors="replace"))
 
     def _died(self) -> BuildError:
         code = self._process.wait(_END_SECONDS)
-        return self._failed(
+        return self.failure(
             f"its process ended with the exit code {code}; the script must neither end Python nor"
             " crash it (of lack of memory: raise spec.build.resources.limits.memory)"
         )
 
-    def _failed(self, message: str) -> BuildError:
+    def failure(self, message: str) -> BuildError:
+        """What the build ends with where the script did what it must not."""
         return BuildError(FailureReason.PYTHON_STEP_FAILED, f"{self._field}: {message}")
 
 
