@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from dlagent.api.conditions import Reason
 from dlagent.domain.artifact.summary import EXIT_TERMINAL, FailureReason, Outcome
 from dlagent.domain.build.containers import IN_ORDER
-from dlagent.domain.rollout.seen import Agent, Job, Pod
+from dlagent.domain.rollout.seen import Agent, Job, Pod, told_by
 from dlagent.domain.status.trouble import Trouble, first_trouble, pod_trouble
 
 _PART = "spec.build"
@@ -91,7 +91,7 @@ def _timed_out(agent: Agent, trouble: Trouble | None) -> BuildFailure:
 
 def failed_for_good(job: Job) -> bool:
     """The newest pod told of a failure after which Kubernetes fails the Job too, a moment later."""
-    told = replace(job, pods=job.pods[-1:]).result
+    told = told_by(job.pods[-1]) if job.pods else None
     return told is not None and told.exit_code() == EXIT_TERMINAL
 
 

@@ -71,7 +71,7 @@ class Job:
     @property
     def result(self) -> Summary | None:
         """What the newest pod told that said something; `pods` are in the order of their age."""
-        told = (_told(pod, name) for pod in reversed(self.pods) for name in containers.IN_ORDER)
+        told = map(told_by, reversed(self.pods))
         return next((summary for summary in told if summary is not None), None)
 
     @property
@@ -82,6 +82,12 @@ class Job:
         if any(item.exit_code for item in known):
             return ()
         return tuple(item for item in known if item.running or item.exit_code == 0)
+
+
+def told_by(pod: Pod) -> Summary | None:
+    """What the pod of a build told: its first container that said something."""
+    told = (_told(pod, name) for name in containers.IN_ORDER)
+    return next((summary for summary in told if summary is not None), None)
 
 
 def _told(pod: Pod, name: str) -> Summary | None:
