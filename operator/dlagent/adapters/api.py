@@ -124,7 +124,7 @@ class Api:
                     body=body,
                     auth_settings=["BearerToken"],
                 )
-                answer = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+                answer = await self._client.rest_client.request(  # type: ignore[no-untyped-call]  # no types
                     method,
                     url,
                     headers,
@@ -204,7 +204,7 @@ class Api:
         )
 
     async def close(self) -> None:
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._client.close()  # type: ignore[no-untyped-call]  # no types
 
 
 class _WithoutItems(aiohttp.ClientResponse):
@@ -233,9 +233,9 @@ async def connect(kubeconfig: Path | None) -> ApiClient:
     configuration.retries = False  # the work queue tries again, and knows when it is of no use
     in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
     if kubeconfig is None and in_pod:
-        config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+        config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # no types
     else:
-        await config.load_kube_config(  # type: ignore[no-untyped-call]
+        await config.load_kube_config(  # type: ignore[no-untyped-call]  # no types
             config_file=str(kubeconfig) if kubeconfig else None,
             client_configuration=configuration,
             persist_config=False,
