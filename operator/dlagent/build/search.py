@@ -130,9 +130,13 @@ class Search:
     def _make_all(
         self, candidates: Sequence[Candidate], effort: float, end: float
     ) -> list[Candidate]:
-        """Those that could be made and judged, in the order given."""
-        # The cheapest first, so that when the time is over something has been made in full.
-        by_cost = sorted(candidates, key=lambda c: self._tried[c.name].seconds)
+        """Those that could be made and judged, in the order given.
+
+        And those of which an estimate is known, where the time for estimates is over.
+        """
+        # The cheapest first, so that when the time is over something has been made in full. What
+        # has not been made yet is the dearer if it is trained.
+        by_cost = sorted(candidates, key=lambda c: (self._tried[c.name].seconds, c.trained))
         share = f", {effort:.0%} of the work" if effort < 1 else ""
         made = set()
         for number, candidate in enumerate(by_cost, 1):
@@ -145,6 +149,8 @@ class Search:
         began = time.monotonic()
         known = tried.estimate
         if began >= end or (known is not None and not affordable(known, effort, end - began)):
+            if known is not None and effort < self._efforts[-1]:
+                return True
             tried.conclude(Verdict.NOT_TRIED, f"no time was left for {effort:.0%} of the work")
             return False
         try:

@@ -210,6 +210,53 @@ def test_without_time_nothing_is_tried_and_the_source_serves() -> None:
     assert "no time was left for 10% of the work" == of(found, "quarter").reason
 
 
+class Clock:
+    """What stands for the module `time`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class SlowWorkbench(Workbench):
+    """Trains a whole epoch, of one, whatever is asked for, in half a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def make(self, candidate: Candidate, effort: float) -> Made:
+        self.clock.seconds += 30
+        made = super().make(candidate, effort)
+        return Made(made.model, made.notes, effort=1.0)
+
+
+def test_what_was_estimated_goes_on_where_the_time_for_estimates_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("dlagent.build.search.time", clock)
+    bench = SlowWorkbench(clock)
+
+    found = search(bench, "half", "quarter", "tiny", seconds=180)
+
+    assert [0.1, 0.1, 0.1, 1.0, 1.0] == [effort for _, effort in bench.made][:5]
+    assert found.chosen is not None
+    assert "tiny" == found.chosen.name
+
+
+def test_what_need_not_be_trained_is_made_first() -> None:
+    bench = Workbench()
+    plan = Plan((FP32, candidate("half", trained=True), candidate("quarter")))
+    work = Search(bench, bench, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, lambda _: None)
+
+    work.run(plan, lambda _: True, 600)
+
+    assert ["quarter", "half"] == [name for name, _ in bench.made][:2]
+
+
 def test_what_the_spec_rules_out_is_not_made() -> None:
     bench = Workbench()
 
