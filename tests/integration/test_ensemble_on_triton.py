@@ -22,6 +22,7 @@ from tritonclient.utils import (  # type: ignore[import-untyped]  # ships no typ
     InferenceServerException,
 )
 
+from dlagent.adapters.batch_statistics import TritonStatistics
 from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Serving, Slo
@@ -40,6 +41,7 @@ from dlagent.domain.artifact.triton_config import (
     simulated_of,
     warm_up_requests,
 )
+from dlagent.domain.scaling.batch_counts import BatchCounts, observed
 from dlagent.domain.tuning.table import Workers, by_workers
 from dlagent.load.__main__ import main as load
 from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
@@ -260,6 +262,34 @@ def test_what_waits_is_counted_before_the_members(agent: Served) -> None:
 
     assert 0 == seen["agent"]
     assert seen["perceive_"] > 0
+
+
+def test_batches_are_counted_of_the_members(agent: Served) -> None:
+    before = counts(agent)
+    for _ in range(5):
+        agent.ask(np.ones((2, 2, 4)))
+    after = counts(agent)
+
+    seen = observed(before, after, "agent")
+    assert seen is not None
+    assert [2] == list(seen.by_size)
+    assert 5 == seen.by_size[2].batches
+    members = [after.models[name][2] for name in ("perceive_", "decide_", "act_")]
+    shortest = max(its.seconds / its.batches for its in members) / 2
+    assert shortest < seen.by_size[2].seconds / 5 < 1
+
+
+def counts(agent: Served) -> BatchCounts:
+    async def ask() -> object:
+        statistics = TritonStatistics(agent.server.http_port)
+        try:
+            return await statistics.batch_counts("pod", "127.0.0.1", time.time())
+        finally:
+            await statistics.close()
+
+    found = asyncio.run(ask())
+    assert isinstance(found, BatchCounts)
+    return found
 
 
 def test_an_equal_request_is_answered_from_the_cache(tmp_path: Path) -> None:

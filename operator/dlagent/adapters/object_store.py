@@ -97,7 +97,7 @@ class ObjectStore:
             with _requests(url):
                 filesystem = client(scheme, os.environ)
         except ImportError as error:
-            raise OSError(f"{url} needs pip install 'dlagent[build]': {error}") from error
+            raise OSError(f"{url} needs pip install '.[build]': {error}") from error
         return cls(filesystem, root, SERVICES[scheme])
 
     def manifest(self, key: str) -> bytes:

@@ -38,7 +38,17 @@ _ANSWER_SECONDS = 120.0  # for the slowest batch that anybody would serve
 _LOAD_SECONDS = 120.0
 
 Feed = Mapping[str, NDArray[Any]]
-Answers = queue.SimpleQueue[InferenceServerException | None]  # an error, or None for an answer
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a sender was told: an error, or None for its tensors, which nobody wants."""
+
+    sender: int
+    error: InferenceServerException | None = None
+
+
+Answers = queue.SimpleQueue[_Answer]
 
 
 class TrialServerError(Exception):
@@ -110,8 +120,8 @@ class TrialServer:
         answers: Answers = queue.SimpleQueue()
         stop = threading.Event()
         with ThreadPoolExecutor(instances) as pool:
-            for _ in range(instances):
-                pool.submit(self._send, inputs, answers, stop)
+            for sender in range(instances):
+                pool.submit(self._send, sender, inputs, answers, stop)
             try:
                 return self._watch(answers, batch, instances)
             finally:
@@ -126,25 +136,28 @@ class TrialServer:
             return False
         return live
 
-    def _send(self, inputs: list[InferInput], answers: Answers, stop: threading.Event) -> None:
+    def _send(
+        self, sender: int, inputs: list[InferInput], answers: Answers, stop: threading.Event
+    ) -> None:
         while not stop.is_set():
             try:
                 self._client.infer(_MODEL, inputs, client_timeout=_ANSWER_SECONDS)
             except InferenceServerException as error:
-                answers.put(error)
+                answers.put(_Answer(sender, error))
                 return
-            answers.put(None)
+            answers.put(_Answer(sender))
 
     def _watch(self, answers: Answers, batch: int, instances: int) -> float:
-        _take(answers, instances)  # the first requests are slower
+        # The first requests are slower; and until all are at work, those of one are faster.
+        _take_of_each(answers, instances)
         began = time.monotonic()
         before = self._spent(batch)
         windows: list[float] = []
         while not _is_enough(windows, time.monotonic() - began):
             end = time.monotonic() + _WINDOW_SECONDS
-            _take(answers, instances)
+            _take_of_each(answers, instances)
             while time.monotonic() < end:
-                _take(answers, 1)
+                _take(answers)
             after = self._spent(batch)
             spans = [later.since(earlier) for later, earlier in zip(after, before, strict=True)]
             if all(span.batches > 0 for span in spans):
@@ -187,14 +200,20 @@ def _is_enough(windows: list[float], seconds: float) -> bool:
     return len(windows) >= _MOST_WINDOWS or seconds > _ENOUGH_SECONDS
 
 
-def _take(answers: Answers, count: int) -> None:
-    for _ in range(count):
-        try:
-            error = answers.get(timeout=_ANSWER_SECONDS)
-        except queue.Empty:
-            raise TrialServerError(f"no answer within {_ANSWER_SECONDS:.0f} s") from None
-        if error is not None:
-            raise _refused(error)
+def _take_of_each(answers: Answers, senders: int) -> None:
+    waiting = set(range(senders))
+    while waiting:
+        waiting.discard(_take(answers).sender)
+
+
+def _take(answers: Answers) -> _Answer:
+    try:
+        answer = answers.get(timeout=_ANSWER_SECONDS)
+    except queue.Empty:
+        raise TrialServerError(f"no answer within {_ANSWER_SECONDS:.0f} s") from None
+    if answer.error is not None:
+        raise _refused(answer.error)
+    return answer
 
 
 def _refused(error: InferenceServerException) -> TrialServerError:

@@ -64,13 +64,13 @@ class DataJury:
         evidence = self._evidence(Part.SELECT, after)
         return math.inf if isinstance(evidence, NotFinite) else evidence.drop
 
-    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
         count = self._examples.count(Part.GATE)
         finalists = [
             Finalist(name, (self._evidence(Part.GATE, self._answers(session, Part.GATE, count)),))
             for name, session in sessions.items()
         ]
-        decision = decide_gate([self._limit], finalists)
+        decision = decide_gate([self._limit], finalists, others)
         opinions = {}
         for finalist in decision.finalists:
             (held,) = finalist.limits
@@ -165,6 +165,7 @@ class ParityJury:
         del model, limit
         raise OptimisationError("it needs a data set: set spec.build.dataset")
 
-    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+        del others
         result = GateResult(before=0.0, after=0.0, drop=0.0, passed=True)
         return {name: GateOpinion(result, "answers as the source does") for name in sessions}

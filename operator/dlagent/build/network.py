@@ -68,7 +68,10 @@ def inspect(model: ModelProto) -> Network:
     if may_batch:
         whole_because = _no_batches(session, examples, size, runs)
     else:
-        whole_because = "the first axis of an input is not free"
+        whole_because = (
+            "the first axis of an input is fixed; where it is that of the batch, export the network"
+            " with a free one, such as dynamic_shapes=({0: torch.export.Dim('batch')},)"
+        )
     batched = whole_because is None
     inputs = examples if batched else complete
     outputs = [_output(port.name, port.shape, runs, batched) for port in session.outputs()]

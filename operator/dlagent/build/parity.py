@@ -31,21 +31,31 @@ def check_parity(source: Run, network: Network, fused: Fused, session: Session) 
     """The largest difference seen, as a share of the largest value of its tensor.
 
     Raises:
-        BuildError: ParityFailed.
+        BuildError: ParityFailed; InvalidModel, where the source's answers are no numbers.
     """
-    worst = 0.0
+    worst, finite = 0.0, False
     for batch in _BATCHES if network.batched else (None,):
         feed = {
             tensor.name: golden_input("parity", concrete(tensor, batch, network.free_size))
             for tensor in fused.interface.inputs
         }
-        expected = _reference(source, network, fused, feed)
+        taken = _taken(network, fused, feed)
+        answers = source(list(taken.values()))
+        finite = finite or _has_number(answers)
+        expected = _reference(answers, network, fused, taken)
         try:
             seen = session.run(feed)
         except RunError as error:
             raise _failed(f"the fused model does not run: {error}") from error
         for tensor, (wanted, compare) in zip(fused.interface.outputs, expected, strict=True):
             worst = max(worst, _difference(tensor.name, seen[tensor.name], wanted, compare))
+    if not finite:
+        raise BuildError(
+            FailureReason.INVALID_MODEL,
+            "the network answers random inputs with NaN or infinity only, as one does whose weights"
+            " are damaged or whose training diverged; give one that answers your own inputs with"
+            " numbers",
+        )
     return worst
 
 
@@ -76,10 +86,8 @@ def as_run(network: Network) -> Run:
     return run
 
 
-def _reference(
-    source: Run, network: Network, fused: Fused, feed: Mapping[str, Array]
-) -> list[tuple[Array, Compare | None]]:
-    """The expected outputs, and how those that were chosen are compared."""
+def _taken(network: Network, fused: Fused, feed: Mapping[str, Array]) -> dict[str, Array]:
+    """What the network takes once perceive is through."""
     front = 1 if network.batched else 0
     taken: dict[str, Array] = {}
     for input_ in fused.plan.perceive:
@@ -88,8 +96,22 @@ def _reference(
             value = value.reshape(value.shape[:front])
         made = chain.reference(input_.steps, value, network.batched, {})
         taken[input_.raw.name] = made.values[0]
+    return taken
+
+
+def _has_number(answers: list[Array]) -> bool:
+    """Whether a float of them is finite; true where there is none, as where nothing was found."""
+    floats = [answer for answer in answers if answer.dtype.kind == "f" and answer.size > 0]
+    return not floats or any(bool(np.isfinite(answer).any()) for answer in floats)
+
+
+def _reference(
+    answers: list[Array], network: Network, fused: Fused, taken: Mapping[str, Array]
+) -> list[tuple[Array, Compare | None]]:
+    """The expected outputs, and how those that were chosen are compared."""
+    front = 1 if network.batched else 0
     expected: list[tuple[Array, Compare | None]] = []
-    for output, value in zip(fused.plan.act, source(list(taken.values())), strict=True):
+    for output, value in zip(fused.plan.act, answers, strict=True):
         answer = chain.reference(output.steps, value, network.batched, taken)
         *beside, last = [v.reshape([*v.shape, 1]) if v.ndim == front else v for v in answer.values]
         expected += [(each, None) for each in beside] + [(last, answer.compare)]
@@ -109,7 +131,8 @@ def _difference(name: str, seen: Array, wanted: Array, compare: Compare | None) 
     finite = np.isfinite(wanted64)
     largest = float(np.max(np.abs(wanted64), initial=0.0, where=finite)) or 1.0
     same = np.isclose(seen64, wanted64, rtol=RELATIVE, atol=ABSOLUTE * largest, equal_nan=True)
-    error = float(np.max(np.abs(seen64 - wanted64), initial=0.0, where=finite)) / largest
+    with np.errstate(invalid="ignore"):  # of infinities, which count for nothing here
+        error = float(np.max(np.abs(seen64 - wanted64), initial=0.0, where=finite)) / largest
     if not same.all():
         raise _failed(
             f"the output {name} differs from the source by {error:.1e} of its largest value"

@@ -5,8 +5,8 @@ dlagent.build.handover, which lets no other code through.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dlagent.domain.artifact.ensemble import Configs
 from dlagent.domain.artifact.layout import (
     ACT,
     CONFIG,
@@ -19,11 +19,14 @@ from dlagent.domain.artifact.layout import (
 )
 from dlagent.domain.artifact.request import Scripts
 
+if TYPE_CHECKING:  # protobuf comes with it, which nothing may load where credentials are
+    from dlagent.domain.artifact.ensemble import Configs
+
 _MODULE = Path(__file__).with_name("scripts") / "member.py"
 _NOTE = b"An ensemble. Its members are the models beside it.\n"
 
 
-def repository(network: bytes, configs: Configs, scripts: Scripts) -> dict[str, bytes]:
+def repository(network: bytes, configs: "Configs", scripts: Scripts) -> dict[str, bytes]:
     """The files by their path in the artifact."""
     files = {CONFIG: configs.model.encode()}
     if not configs.members:

@@ -5,7 +5,7 @@ dlagent.build.pipeline.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from dlagent.build.tried import Tried
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
-from dlagent.domain.search.choice import finalists, winner
+from dlagent.domain.search.choice import MOST_FINALISTS, finalists, spared_by, winner
 from dlagent.domain.search.halving import (
     EFFORTS,
     Estimate,
@@ -36,6 +36,9 @@ _ROUNDS = 9  # for an estimate; an interval of 95 % for a median needs six
 _SECONDS = 4.0
 _FINAL_ROUNDS = 25
 _FINAL_SECONDS = 30.0
+# One epoch of training may take all the time that there is. What was estimated before and needs no
+# training is then still judged in full, for this share of the time.
+_GRACE = 0.25
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,23 @@ class Jury(Protocol):
         """
         ...
 
-    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
-        """Finalists, all at once."""
+    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+        """Finalists, all at once; so many others failed before, or may be judged later."""
         ...
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Those that were made in full beside each other, and who serves."""
+
+    complete: list[Estimate]
+    source_rounds: Rounds
+    opinions: dict[str, GateOpinion]
+    chosen: str | None
+
+    @property
+    def may_gate_more(self) -> bool:
+        return len(self.opinions) < MOST_FINALISTS
 
 
 @dataclass(frozen=True)
@@ -113,37 +130,70 @@ class Search:
         self._say = say
         self._efforts = efforts
         self._tried: dict[str, Tried] = {}
+        self._spared: list[Candidate] = []
 
     def run(self, plan: Plan, may_serve: Callable[[Candidate], bool], seconds: float) -> Found:
         """Find the candidate that serves, of those that may. The source must be planned."""
         began = time.monotonic()
         self._tried = {c.name: Tried(c) for c in plan.candidates}
+        self._spared = []
         alive = [c for c in plan.candidates if c.name != SOURCE and may_serve(c)]
         for effort in self._efforts:
             last = effort == self._efforts[-1]
             # First estimates are worth nothing unless something is made in full afterwards.
             end = began + (seconds if last else seconds / 2)
-            made = self._make_all(alive, effort, end)
+            untrained_end = max(end, time.monotonic() + _GRACE * seconds) if last else end
+            made = self._make_all(alive, effort, end, untrained_end)
             alive = made if last else self._promoted(made)
-        return self._conclude(plan, alive, may_serve)
+        return self._conclude(plan, alive, may_serve, end)
 
     def _make_all(
-        self, candidates: Sequence[Candidate], effort: float, end: float
+        self, candidates: Sequence[Candidate], effort: float, end: float, untrained_end: float
     ) -> list[Candidate]:
         """Those that could be made and judged, in the order given.
 
-        And those of which an estimate is known, where the time for estimates is over.
+        And those of which an estimate is known, where the time for estimates is over. `end` is that
+        of what is trained.
         """
-        # The cheapest first, so that when the time is over something has been made in full. What
-        # has not been made yet is the dearer if it is trained.
-        by_cost = sorted(candidates, key=lambda c: (self._tried[c.name].seconds, c.trained))
+        last = effort == self._efforts[-1]
+        order = sorted(candidates, key=self._by_promise if last else self._by_cost)
         share = f", {effort:.0%} of the work" if effort < 1 else ""
-        made = set()
-        for number, candidate in enumerate(by_cost, 1):
-            self._say(f"{candidate.name}, {number} of {len(by_cost)}{share}")
-            if self._try(self._tried[candidate.name], effort, end):
+        made: set[str] = set()
+        for number, candidate in enumerate(order, 1):
+            if last and (why := self._why_spared(candidate, made)) is not None:
+                self._tried[candidate.name].conclude(Verdict.DROPPED, why)
+                self._spared.append(candidate)
+                continue
+            self._say(f"{candidate.name}, {number} of {len(order)}{share}")
+            until = end if candidate.trained else untrained_end
+            if self._try(self._tried[candidate.name], effort, until):
                 made.add(candidate.name)
         return [candidate for candidate in candidates if candidate.name in made]
+
+    def _by_cost(self, candidate: Candidate) -> tuple[float, bool]:
+        """What has not been made yet is the dearer if it is trained."""
+        return self._tried[candidate.name].seconds, candidate.trained
+
+    def _by_promise(self, candidate: Candidate) -> tuple[bool, float]:
+        """What needs no training first, so that when the time is over something has been made in
+        full; then the fastest, which spares the others.
+        """
+        tried = self._tried[candidate.name]
+        if not candidate.trained:
+            return False, tried.seconds
+        return True, tried.estimate.time.median if tried.estimate is not None else 0.0
+
+    def _why_spared(self, candidate: Candidate, made: Collection[str]) -> str | None:
+        """Where one that was made in full leaves it no way to win, unless the gate refuses that."""
+        estimate = self._tried[candidate.name].estimate
+        if not candidate.trained or estimate is None:
+            return None
+        complete = [e for name in made if (e := self._tried[name].estimate) is not None]
+        by = spared_by(estimate, complete, self._limit.at_most)
+        if by is None:
+            return None
+        share = f"takes {estimate.time.median:.0%} of the source's time"
+        return f"{share}; faster, and keeps the accuracy: {by.candidate.name}"
 
     def _try(self, tried: Tried, effort: float, end: float) -> bool:
         began = time.monotonic()
@@ -200,27 +250,51 @@ class Search:
         return [candidate for candidate in made if candidate.name in promotion.kept]
 
     def _conclude(
-        self, plan: Plan, made: Sequence[Candidate], may_serve: Callable[[Candidate], bool]
+        self,
+        plan: Plan,
+        made: Sequence[Candidate],
+        may_serve: Callable[[Candidate], bool],
+        end: float,
     ) -> Found:
+        judged = self._judge(made, may_serve, {})
+        while self._spared and judged.chosen in (None, SOURCE) and judged.may_gate_more:
+            # The gate refused who was to spare them.
+            spared, self._spared = self._spared, []
+            made = [*made, *self._make_all(spared, self._efforts[-1], end, end)]
+            judged = self._judge(made, may_serve, judged.opinions)
+        self._tell(judged, may_serve)
+        reports = [t.report(self._batches, judged.source_rounds) for t in self._tried.values()]
+        reports += [
+            CandidateReport(name=s.name, verdict=Verdict.NOT_APPLICABLE, reason=s.reason)
+            for s in plan.skipped
+        ]
+        chosen = judged.chosen
+        if chosen is None:
+            return Found(None, None, reports)
+        return Found(self._tried[chosen].candidate, self._model(chosen), reports)
+
+    def _judge(
+        self,
+        made: Sequence[Candidate],
+        may_serve: Callable[[Candidate], bool],
+        known: Mapping[str, GateOpinion],
+    ) -> _Judged:
+        """By the gate, which has an opinion of those that are known."""
         self._say(f"comparing {len(made) + 1} versions")
         sessions = {SOURCE: self._source}
         sessions |= {c.name: Session(self._data(c.name)) for c in self._worthwhile(made)}
         complete, source_rounds = self._final_estimates(sessions)
         serving = [e for e in complete if may_serve(e.candidate)]
         ordered = finalists(serving, self._limit.at_most)
-        names = [estimate.candidate.name for estimate in ordered]
-        opinions = self._jury.gate({name: sessions[name] for name in names}) if names else {}
+        names = [e.candidate.name for e in ordered if e.candidate.name not in known]
+        names = names[: MOST_FINALISTS - len(known)]
+        later = min(len(self._spared), MOST_FINALISTS - len(known) - len(names))
+        held = {name: sessions[name] for name in names}
+        opinions = dict(known)
+        opinions |= self._jury.gate(held, len(known) + later) if held else {}
         passed = {name for name, opinion in opinions.items() if opinion.result.passed}
         chosen = winner(ordered, passed, may_serve(self._tried[SOURCE].candidate))
-        self._tell(complete, opinions, chosen, may_serve)
-        reports = [tried.report(self._batches, source_rounds) for tried in self._tried.values()]
-        reports += [
-            CandidateReport(name=s.name, verdict=Verdict.NOT_APPLICABLE, reason=s.reason)
-            for s in plan.skipped
-        ]
-        if chosen is None:
-            return Found(None, None, reports)
-        return Found(self._tried[chosen].candidate, self._model(chosen), reports)
+        return _Judged(complete, source_rounds, opinions, chosen)
 
     def _worthwhile(self, made: Sequence[Candidate]) -> list[Candidate]:
         """Those that may be faster than the source; of the others is told why they are not."""
@@ -267,17 +341,11 @@ class Search:
             if tried.estimate is not None:
                 tried.metric = source - tried.estimate.drop
 
-    def _tell(
-        self,
-        complete: Sequence[Estimate],
-        opinions: Mapping[str, GateOpinion],
-        chosen: str | None,
-        may_serve: Callable[[Candidate], bool],
-    ) -> None:
-        best = self._tried[chosen].estimate if chosen is not None else None
-        for estimate in complete:
+    def _tell(self, judged: _Judged, may_serve: Callable[[Candidate], bool]) -> None:
+        best = self._tried[judged.chosen].estimate if judged.chosen is not None else None
+        for estimate in judged.complete:
             tried = self._tried[estimate.candidate.name]
-            opinion = opinions.get(estimate.candidate.name)
+            opinion = judged.opinions.get(estimate.candidate.name)
             tried.gate = opinion.result if opinion is not None else None
             gate = (opinion.result.passed, opinion.sentence) if opinion is not None else None
             tried.conclude(*verdict_of(estimate, best, self._limit, gate))

@@ -19,7 +19,7 @@ from dlagent.adapters.store import (
 )
 from dlagent.cli.errors import CliError
 from dlagent.cli.store_pod import ClusterStore, open_cluster_store
-from dlagent.domain.artifact.layout import MANIFEST
+from dlagent.domain.artifact.layout import ARTIFACTS, DOWNLOADS, MANIFEST, STAGING
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.sweep.unused import SHORT_KEY, SweepReport
 from dlagent.store.inventory import Inventory, inventory, read, verified
@@ -28,6 +28,7 @@ from dlagent.store.sweep import sweep
 _SECONDS_AN_HOUR = 3600.0
 _SHOWN = 12  # characters of a key
 _WEEK_HOURS = 168.0
+_BEFORE_THE_FIRST = {STAGING, DOWNLOADS, "lost+found"}  # what a store may hold without an artifact
 
 app = typer.Typer(
     add_completion=False,
@@ -69,8 +70,8 @@ class LocalStore:
     """A folder or an object store that this machine can reach; of agents it knows nothing."""
 
     def __init__(self, location: str) -> None:
-        if "://" not in location and not Path(location).is_dir():
-            raise CliError(f"{location}: no such folder")
+        if "://" not in location:
+            _told(lambda: _check_folder(Path(location)))
         self._store = _told(lambda: open_store(location))
 
     def inventory(self) -> Inventory:
@@ -159,6 +160,8 @@ def verify(
     keeper = _keeper(store, namespace, kubeconfig)
     keys = [_resolve(keeper, artifact) for artifact in artifacts or []]
     found = keeper.verify(keys).artifacts
+    if not found:
+        out.print("nothing to verify")
     for item in found:
         said = f"[red]{item.trouble}[/red]" if item.trouble else "[green]whole[/green]"
         out.print(f"{item.key[:_SHOWN]}  {said}", highlight=False)
@@ -175,7 +178,10 @@ def prune(
         float, typer.Option(min=0, help="Hours for which no build must have used it.")
     ] = _WEEK_HOURS,
     keep: Annotated[
-        list[str] | None, typer.Option(help="A key to keep; with --store, what agents use.")
+        list[str] | None,
+        typer.Option(
+            help="A key to keep, or its beginning; with --store, what agents use. May be repeated."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -187,9 +193,7 @@ def prune(
     it by --keep.
     """
     keeper = _keeper(store, namespace, kubeconfig)
-    kept = [*(keep or []), *keeper.users()]
-    if any(not key for key in kept):
-        raise CliError("--keep needs a key, or the beginning of one")
+    kept = [*_kept(keeper, keep or []), *keeper.users()]
     would = keeper.sweep(kept, older_than, dry_run=True)
     _print_report(would)
     if dry_run or not (would.removed_count or would.staging_count):
@@ -216,6 +220,26 @@ def _keeper(store: str | None, namespace: str | None, kubeconfig: Path | None) -
     if namespace is not None or kubeconfig is not None:
         raise CliError("--store is in place of a cluster: give no --namespace or --kubeconfig")
     return LocalStore(store)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise CliError for what is no store. One that nothing was published to yet is empty."""
+    if not folder.is_dir():
+        raise CliError(f"{folder}: no such folder")
+    inside = {entry.name for entry in folder.iterdir()}
+    if ARTIFACTS not in inside and inside - _BEFORE_THE_FIRST:
+        raise CliError(f"{folder} is no store: it has no folder {ARTIFACTS}/")
+
+
+def _kept(keeper: Keeper, beginnings: list[str]) -> list[str]:
+    """The beginnings, each of which keeps an artifact: a misspelt one would keep none."""
+    if not all(beginnings):
+        raise CliError("--keep needs a key, or the beginning of one")
+    stored = [item.key for item in keeper.inventory().artifacts] if beginnings else []
+    for beginning in beginnings:
+        if not any(key.startswith(beginning) for key in stored):
+            raise CliError(f"--keep: no artifact begins with {beginning}; nothing was removed")
+    return beginnings
 
 
 def _resolve(keeper: Keeper, beginning: str) -> str:

@@ -4,10 +4,9 @@ import hashlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -17,10 +16,11 @@ from dlagent.build.pipeline import build as run_build
 from dlagent.build.places import Places
 from dlagent.build.progress import STAGES, Progress
 from dlagent.build.sources.pvc import FILE_SCHEME, PVC_SCHEME
+from dlagent.cli.agent_file import read_agent
 from dlagent.cli.errors import CliError
+from dlagent.cli.out_folder import check_out, copy_out
 from dlagent.cli.report import read_report
-from dlagent.domain.artifact.layout import MANIFEST
-from dlagent.domain.artifact.optimise import Optimise, PinnedFile, optimise_on
+from dlagent.domain.artifact.optimise import PinnedFile, optimise_on
 from dlagent.domain.artifact.python_steps import (
     PERCEIVE_FIELD,
     script_references,
@@ -41,11 +41,24 @@ _ANY_HOST = ("*",)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+def _local(path: str) -> Path:
+    """A file on this machine: what lies elsewhere is an agent's to name."""
+    if "://" in path:
+        raise CliError(
+            f"{path} is no file on this machine; name it in an agent, as spec.model.source or"
+            " spec.build.dataset, and give the agent by -f"
+        )
+    return Path(path)
+
+
 @app.command()
 def build(
     out: Annotated[Path, typer.Option(help="Folder to put the model repository into.")],
     source: Annotated[
-        Path | None, typer.Option(help="Model file: .onnx or .pt2 (torch.export.save).")
+        Path | None,
+        typer.Option(
+            parser=_local, metavar="<path>", help="Model file: .onnx or .pt2 (torch.export.save)."
+        ),
     ] = None,
     agent: Annotated[
         Path | None,
@@ -57,7 +70,11 @@ def build(
     ] = None,
     dataset: Annotated[
         Path | None,
-        typer.Option(help="Examples as .npz: try faster versions that keep the accuracy on them."),
+        typer.Option(
+            parser=_local,
+            metavar="<path>",
+            help="Examples as .npz: try faster versions that keep the accuracy on them.",
+        ),
     ] = None,
     scripts: Annotated[
         Path | None,
@@ -77,7 +94,8 @@ def build(
 
     It goes through the same stages as the build in a cluster: the model is checked, exported to
     ONNX, fused with its perceive and act steps, compared with the source, and measured. OUT then
-    holds model/ (for `tritonserver --model-repository=OUT`), manifest.json and report.json.
+    holds model/ (for `tritonserver --model-repository=OUT`), manifest.json and report.json; an
+    earlier build there is replaced.
 
     With a data set it also tries versions in INT8, with fewer channels and so on, and keeps the
     fastest that loses no more accuracy than spec.build.gate of the agent allows, which is one point
@@ -85,33 +103,30 @@ def build(
 
     Examples:
 
-      dlagent build --source net.onnx --out model_repo
+      dlagent build --source net.onnx --out built
 
-      dlagent build -f agent.yaml --source net.pt2 --out model_repo
+      dlagent build -f agent.yaml --source net.pt2 --out built
 
-      dlagent build --source net.pt2 --dataset examples.npz --out model_repo
+      dlagent build --source net.pt2 --dataset examples.npz --out built
 
-      dlagent build -f agent.yaml --source-root volumes --out model_repo
+      dlagent build -f agent.yaml --source-root volumes --out built
 
-      dlagent build --report model_repo/report.json --source net.pt2 --out again
+      dlagent build --report built/report.json --source net.pt2 --out again
 
     Python steps are read from files, named as the keys of their ConfigMaps: those that `kubectl
     create configmap NAME --from-file=KEY` takes.
 
-    A source on the network (https://, s3:// and so on) is read as the build in a cluster reads it;
-    credentials are taken from the environment.
+    A source on the network (https://, s3:// and so on), which an agent names, is read as the build
+    in a cluster reads it; credentials are taken from the environment.
     """
+    pinned = _pinned(dataset) if dataset is not None else None
     if report is not None:
-        request = _again(report, source, agent)
+        request = _again(report, source, agent, pinned)
     else:
         target = Target(triton_version=triton_version, accelerator=accelerator)
-        request = _request(source, agent, target, max_source_bytes, scripts)
-    if dataset is not None:
-        request = request.model_copy(update={"optimise": _judged_on(dataset, request.optimise)})
-    lost = [uri for uri in read_uris(request) if uri.startswith(PVC_SCHEME)]
-    if lost and source_root is None:
-        option = "--source" if lost[0] == request.source_uri else "--dataset"
-        raise CliError(f"{option} or --source-root must say where {lost[0]} is")
+        request = _request(source, agent, pinned, target, max_source_bytes, scripts)
+    _check_volumes(request, source_root)
+    check_out(out)
     with tempfile.TemporaryDirectory(prefix="dlagent-build-") as room:
         store = FolderStore(Path(room) / "store")
         scratch = Path(room) / "scratch"
@@ -121,13 +136,14 @@ def build(
         summary = run_build(request, places, Progress(show=_shower(console)))
         if summary.outcome == Outcome.FAILED:
             raise CliError(f"{summary.reason}: {summary.message}", summary.exit_code())
-        _copy_out(store, str(summary.key), out)
+        copy_out(store, str(summary.key), out)
     console.print(_result(summary, out))
 
 
 def _request(
     source: Path | None,
     agent: Path | None,
+    dataset: PinnedFile | None,
     target: Target,
     max_source_bytes: int,
     scripts: Path | None,
@@ -139,8 +155,9 @@ def _request(
             source_uri=FILE_SCHEME + str(source.resolve()),
             target=target,
             max_source_bytes=max_source_bytes,
+            optimise=optimise_on(Build(), dataset) if dataset is not None else None,
         )
-    spec = _spec(agent)
+    spec = read_agent(agent, dataset_apart=dataset is not None)
     request = build_request(
         spec,
         spec.model.source.sha256,
@@ -149,6 +166,8 @@ def _request(
         allowed_hosts=_ANY_HOST,
         scripts=_scripts(spec, scripts or agent.parent),
     )
+    if dataset is not None:
+        request = request.model_copy(update={"optimise": optimise_on(spec.build, dataset)})
     if source is None:
         return request
     return request.model_copy(update={"source_uri": FILE_SCHEME + str(source.resolve())})
@@ -172,20 +191,18 @@ def _scripts(spec: DLAgentSpec, folder: Path) -> Scripts:
     return Scripts(perceive=texts.get(PERCEIVE_FIELD), act=act)
 
 
-def _judged_on(dataset: Path, wanted: Optimise | None) -> Optimise:
-    """What an agent wants, or what is wanted by default, with this data set."""
+def _pinned(dataset: Path) -> PinnedFile:
     try:
         with dataset.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CliError(f"{dataset}: {error.strerror}") from error
-    pinned = PinnedFile(uri=FILE_SCHEME + str(dataset.resolve()), sha256=digest)
-    if wanted is not None:
-        return wanted.model_copy(update={"dataset": pinned})
-    return optimise_on(Build(), pinned)
+    return PinnedFile(uri=FILE_SCHEME + str(dataset.resolve()), sha256=digest)
 
 
-def _again(report: Path, source: Path | None, agent: Path | None) -> BuildRequest:
+def _again(
+    report: Path, source: Path | None, agent: Path | None, dataset: PinnedFile | None
+) -> BuildRequest:
     """The request of a report, for the very source that it was built from."""
     if agent is not None:
         raise CliError("give either --report or -f: a report knows its inputs, perceive and act")
@@ -194,24 +211,29 @@ def _again(report: Path, source: Path | None, agent: Path | None) -> BuildReques
         request = BuildRequest.model_validate(found.request)
     except ValidationError as error:
         raise CliError(f"{report}: request: {error.errors()[0]['msg']}") from error
-    update = {"source_sha256": found.source.sha256}
+    update: dict[str, object] = {"source_sha256": found.source.sha256}
     if source is not None:
         update["source_uri"] = FILE_SCHEME + str(source.resolve())
+    if dataset is not None and request.optimise is not None:
+        update["optimise"] = request.optimise.model_copy(update={"dataset": dataset})
+    elif dataset is not None:
+        update["optimise"] = optimise_on(Build(), dataset)
     return request.model_copy(update=update)
 
 
-def _spec(agent: Path) -> DLAgentSpec:
-    try:
-        content: Any = yaml.safe_load(agent.read_text())
-        return DLAgentSpec.model_validate(content["spec"])
-    except OSError as error:
-        raise CliError(f"{agent}: {error.strerror}") from error
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise CliError(f"{agent} is not a DLAgent in YAML: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise CliError(f"{agent}: spec.{where}: {first['msg']}") from error
+def _check_volumes(request: BuildRequest, source_root: Path | None) -> None:
+    """That --source-root has a folder for each claim that is read."""
+    for uri in read_uris(request):
+        if not uri.startswith(PVC_SCHEME):
+            continue
+        if source_root is None:
+            option = "--source" if uri == request.source_uri else "--dataset"
+            raise CliError(f"{option} or --source-root must say where {uri} is")
+        folder = source_root / uri.removeprefix(PVC_SCHEME).partition("/")[0]
+        if not folder.is_dir():
+            raise CliError(
+                f"--source-root: {uri} is read from the folder {folder}, which is not there"
+            )
 
 
 def _shower(console: Console) -> Callable[[str, str], None]:
@@ -220,15 +242,6 @@ def _shower(console: Console) -> Callable[[str, str], None]:
         console.print(f"[dim]{step}[/dim] [bold]{stage:8}[/bold] {message}", highlight=False)
 
     return show
-
-
-def _copy_out(store: FolderStore, key: str, out: Path) -> None:
-    """The artifact's files, checked once more; the manifest last, so that it vouches for all."""
-    for path, entry in store.table(key).items():
-        content = b"".join(store.verified_chunks(key, path, entry))
-        (out / path).parent.mkdir(parents=True, exist_ok=True)
-        (out / path).write_bytes(content)
-    (out / MANIFEST).write_bytes(store.manifest(key))
 
 
 def _result(summary: Summary, out: Path) -> str:

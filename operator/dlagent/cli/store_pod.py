@@ -6,27 +6,25 @@ answer and ends; its log is the answer. Called by `dlagent artifacts` and `dlage
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dlagent.api import names
 from dlagent.api.types import GROUP, PLURAL, VERSION, Resources
-from dlagent.cli.endpoints import find_cluster
+from dlagent.cli.endpoints import find_cluster, refusals
 from dlagent.cli.errors import CliError
+from dlagent.cli.operator_way import installed_operators
 from dlagent.domain.sweep.unused import SHORT_KEY, SweepReport
 from dlagent.manifests import store, sweep
 from dlagent.manifests.settings import Builder
 from dlagent.manifests.store import Access
-from dlagent.runtime.settings import SettingsError, parse_settings
 from dlagent.store.inventory import Inventory
 
 _WAIT_SECONDS = 300.0
 _POLL_SECONDS = 0.5
 _LOADER = "load"
-_OPERATOR_SETTINGS = "app.kubernetes.io/name=dlagent-operator"
 _SERVING = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY},{names.COMPONENT_LABEL}=serving"
 _BUILDS = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY},{names.COMPONENT_LABEL}=build"
 _RECORDS = f"{names.ARTIFACT_LABEL},{names.COMPONENT_LABEL}=store"
@@ -74,7 +72,7 @@ class ClusterStore:
     def users(self) -> dict[str, set[str]]:
         """Who names an artifact, by the first characters of its key."""
         found: dict[str, set[str]] = {}
-        with _refusals("its agents and Deployments"):
+        with refusals("its agents and Deployments"):
             agents = self._custom.list_namespaced_custom_object(
                 GROUP, VERSION, self.namespace, PLURAL
             )["items"]
@@ -96,7 +94,7 @@ class ClusterStore:
 
     def builds_running(self) -> list[str]:
         """Build Jobs that may yet find any artifact of the store."""
-        with _refusals("its Jobs"):
+        with refusals("its Jobs"):
             jobs = self._batch.list_namespaced_job(self.namespace, label_selector=_BUILDS).items
         return [
             job.metadata.name
@@ -114,31 +112,31 @@ class ClusterStore:
         """Delete the records of artifacts: who wants one of them must build again."""
         for record in self._records():
             if record.metadata.labels[names.ARTIFACT_LABEL] in keys:
-                with _refusals("to delete a record"):
+                with refusals("to delete a record"):
                     self._core.delete_namespaced_config_map(record.metadata.name, self.namespace)
 
     def ask(self, *arguments: str, writes: bool = False) -> str:
         """What `python -m dlagent.store` prints when it is given these arguments."""
         builder, held = self._found(read_only=not writes)
-        with _refusals("to run a pod"):
+        with refusals("to run a pod"):
             body = sweep.question(self.namespace, arguments, builder, held)
             name = self._core.create_namespaced_pod(self.namespace, body).metadata.name
         try:
-            with _refusals("to read that pod"):
+            with refusals("to read that pod"):
                 phase = self._end_of(name)
                 # Undecoded: the client would take JSON for something to parse.
                 log = self._core.read_namespaced_pod_log(
                     name, self.namespace, container=sweep.CONTAINER, _preload_content=False
                 ).data.decode()
         finally:
-            with _refusals("to delete that pod"):
+            with refusals("to delete that pod"):
                 self._core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0)
         if phase != "Succeeded":
             raise CliError(log.strip() or f"pod {name} ended without a word")
         return str(log)
 
     def _records(self) -> list[Any]:
-        with _refusals("its ConfigMaps"):
+        with refusals("its ConfigMaps"):
             return list(
                 self._core.list_namespaced_config_map(self.namespace, label_selector=_RECORDS).items
             )
@@ -159,7 +157,7 @@ class ClusterStore:
 
         A loader tells it to who may read this namespace only.
         """
-        with _refusals("its Deployments"):
+        with refusals("its Deployments"):
             deployments = self._apps.list_namespaced_deployment(
                 self.namespace, label_selector=_SERVING
             ).items
@@ -170,21 +168,14 @@ class ClusterStore:
         return self._by_settings(read_only)
 
     def _by_settings(self, read_only: bool) -> tuple[Builder, Access]:
-        with _refusals("the operator's settings, and no agent is served here"):
-            found = self._core.list_config_map_for_all_namespaces(
-                label_selector=_OPERATOR_SETTINGS
-            ).items
-        for config_map in found:
-            text = (config_map.data or {}).get("settings.yaml")
-            if text is not None:
-                try:
-                    settings = parse_settings(text)
-                except SettingsError as error:
-                    raise CliError(f"the operator's settings: {error}") from error
-                held = store.access(self.namespace, settings.artifacts, read_only)
-                return settings.builder, held
+        asked = "the operator's settings, and no agent is served here"
+        for installed in installed_operators(self._core, asked):
+            if installed.looks_after(self.namespace):
+                held = store.access(self.namespace, installed.settings.artifacts, read_only)
+                return installed.settings.builder, held
         raise CliError(
-            "no agent is served here and no operator's settings were found: is it installed?"
+            "no agent is served here, and no operator's settings were found that looks after"
+            f" namespace {self.namespace}: is it installed?"
         )
 
 
@@ -210,16 +201,3 @@ def _why(pod: Any) -> str:
             return f"{status.state.waiting.reason} {status.state.waiting.message or ''}".strip()
     said = [condition.message for condition in pod.status.conditions or [] if condition.message]
     return said[0] if said else str(pod.status.phase)
-
-
-@contextmanager
-def _refusals(what: str) -> Iterator[None]:
-    from kubernetes import client
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except client.ApiException as error:
-        raise CliError(f"the cluster refused {what}: {error.reason} ({error.status})") from error
-    except HTTPError as error:
-        raise CliError(f"the cluster does not answer: {error}") from error

@@ -4,6 +4,8 @@ Names, labels and reasons come from others: `plain` takes out what a terminal or
 take for an order.
 """
 
+from decimal import Decimal
+
 from dlagent.domain.artifact.comparison import (
     Speed,
     chosen_of,
@@ -12,7 +14,9 @@ from dlagent.domain.artifact.comparison import (
     speed_at,
 )
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Report, Verdict
+from dlagent.domain.scaling.service_time import fit_service_time
 from dlagent.domain.search.candidate import SOURCE
+from dlagent.domain.tuning.table import plainest
 
 VERDICTS = {
     Verdict.CHOSEN: "chosen",
@@ -110,11 +114,30 @@ def headline(report: Report) -> str:
     return f"{name} {' and '.join(parts) or 'was chosen'}."
 
 
+def replay_options(report: Report) -> str:
+    """`--tau 0.05ms,0.1ms --max-batch 32`: the line through the times of the fewest workers.
+
+    Up to the largest batch that was measured; empty where nothing was.
+    """
+    points = [(point.batch, point.milliseconds / 1000) for point in plainest(report.tau)]
+    largest = max((batch for batch, _ in points), default=1)
+    line = fit_service_time(points, largest if report.batched else 1)
+    if line is None:
+        return ""
+    tau = f"{_duration(line.base_seconds)},{_duration(line.per_item_seconds)}"
+    return f"--tau {tau} --max-batch {line.max_batch}"
+
+
 def effort(candidate: CandidateReport) -> str:
     """What its figures are worth, where they are not of the full work."""
     if candidate.effort is None or candidate.effort >= 1:
         return ""
     return f"estimated with {candidate.effort * 100:.2g} % of the work"
+
+
+def _duration(seconds: float) -> str:
+    """`0.844ms`, as options take it: three digits that count, none of them an exponent."""
+    return f"{Decimal(f'{seconds * 1000:.3g}'):f}ms"
 
 
 def _faster(speed: Speed) -> str:

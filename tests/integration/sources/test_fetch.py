@@ -126,7 +126,8 @@ def test_the_command_line_builds_from_a_web_server(web: Any, workplace: Workplac
     source = {"uri": serve(web, data), "sha256": hashlib.sha256(data).hexdigest()}
     spec = {"model": {"source": source}, "slo": {"latency": {"thresholdMilliseconds": 50}}}
     agent = workplace.root / "agent.yaml"
-    agent.write_text(yaml.safe_dump({"spec": spec}))
+    kind = {"apiVersion": "dlagent.io/v1alpha1", "kind": "DLAgent"}
+    agent.write_text(yaml.safe_dump({**kind, "spec": spec}))
     out = workplace.root / "model_repo"
 
     done = subprocess.run(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import s3fs  # type: ignore[import-untyped]  # ships no types
+import urllib3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from tests.unit.adapters.faulty_server import BUCKET, FaultyServer
@@ -20,6 +21,8 @@ class FaultyS3(FaultyServer):
         super().__init__(DomainDispatcherApplication(create_backend_app))
 
     def make_bucket(self) -> None:
+        # All of moto's servers in a process have the same buckets.
+        urllib3.request("POST", f"{self.url}/moto-api/reset")
         self.filesystem().mkdir(BUCKET)
 
     @property

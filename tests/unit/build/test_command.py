@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from onnx import ModelProto
 from typer.testing import CliRunner
@@ -163,20 +164,107 @@ def write_report(here: Path, **changes: Any) -> None:
         pytest.param(["-f", "agent.yaml"], "must say where pvc://models/net.onnx is", id="no root"),
         pytest.param(["-f", "no.yaml"], "no.yaml: No such file", id="no agent file"),
         pytest.param(["-f", "bad.yaml"], "bad.yaml: spec.slo: Field required", id="a bad agent"),
-        pytest.param(["-f", "list.yaml"], "is not a DLAgent", id="another YAML"),
+        pytest.param(["-f", "list.yaml"], "is not a DLAgent in YAML", id="another YAML"),
         pytest.param(["--report", "no.json"], "no.json: No such file", id="no report"),
         pytest.param(["--report", "model", "-f", "a.yaml"], "either --report or -f", id="both"),
         pytest.param(["--source", "no.onnx"], "SourceUnavailable: fetch: ", id="no model file"),
+        pytest.param(
+            ["--source", "https://a.b/net.onnx"],
+            "https://a.b/net.onnx is no file on this machine; name it in an agent",
+            id="a source on the network",
+        ),
+        pytest.param(
+            ["--source", "net.onnx", "--dataset", "s3://a/b.npz"],
+            "s3://a/b.npz is no file on this machine; name it in an agent",
+            id="a data set on the network",
+        ),
+        pytest.param(
+            ["-f", "agent.yaml", "--source-root", "nothere"],
+            "--source-root: pvc://models/net.onnx is read from the folder nothere/models, which",
+            id="no such root",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(
     here: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], why: str
 ) -> None:
     monkeypatch.chdir(here)
-    (here / "bad.yaml").write_text("spec: {model: {source: {uri: 'pvc://a/b.onnx'}}}")
+    (here / "bad.yaml").write_text(
+        "{apiVersion: dlagent.io/v1alpha1, kind: DLAgent,"
+        " spec: {model: {source: {uri: 'pvc://a/b.onnx'}}}}"
+    )
     (here / "list.yaml").write_text("[1, 2]")
 
     with pytest.raises(CliError, match=why):
         run(*arguments, "--out", "out")
 
     assert not (here / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_of_before_the_build(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(here)
+
+    with pytest.raises(CliError, match=r"--out agent\.yaml cannot be written: Not a directory"):
+        run("--source", "sources/models/net.onnx", "--out", "agent.yaml")
+
+    assert "fetch" not in capsys.readouterr().err
+
+
+def test_a_single_model_leaves_nothing_of_the_ensemble_that_was_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    (here / "act.py").write_text(SCRIPT)
+    (here / "scripted.yaml").write_text(SCRIPTED)
+    run("-f", "scripted.yaml", "--source-root", "sources", "--out", "out")
+
+    run("--source", "sources/models/net.onnx", "--out", "out")
+
+    assert ["manifest.json", "model", "report.json"] == [
+        path.name for path in sorted((here / "out").iterdir())
+    ]
+
+
+JUDGED = """
+  build:
+    gate: {metric: MaxAbsError, maxAbsError: "0.5"}
+    precision: FP32
+    prune: {channelsPercent: 0}
+    timeBudgetMinutes: 7
+"""
+IN_THE_FILE = f"""
+    dataset: {{uri: "pvc://models/other.npz", sha256: "{"0" * 64}"}}
+"""
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        pytest.param(AGENT + JUDGED, id="where the agent has no data set"),
+        pytest.param(AGENT + JUDGED.rstrip() + IN_THE_FILE, id="where the agent has another"),
+    ],
+)
+def test_another_data_set_is_judged_as_the_agent_asks(
+    here: Path, monkeypatch: pytest.MonkeyPatch, agent: str
+) -> None:
+    """By its gate, which needs no labels, in its precision, and within its time."""
+    monkeypatch.chdir(here)
+    (here / "judged.yaml").write_text(agent)
+    rows = np.random.default_rng(3).normal(size=(900, 4)).astype(np.float32)
+    np.savez(here / "examples.npz", x=rows)
+
+    options = ("--source-root", "sources", "--dataset", "examples.npz")
+    run("-f", "judged.yaml", *options, "--out", "out")
+
+    asked = json.loads((here / "out/report.json").read_bytes())["request"]
+    wanted = asked["optimise"]
+    assert ("MaxAbsError", "0.5") == (wanted["metric"], wanted["maxDrop"])
+    assert ("FP32", 0, 7) == (
+        wanted["precision"],
+        wanted["channelsPercent"],
+        wanted["timeBudgetMinutes"],
+    )
+    assert wanted["dataset"]["uri"].endswith("/examples.npz")
+    assert 420 == asked["searchSeconds"]

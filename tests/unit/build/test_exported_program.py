@@ -7,8 +7,7 @@ import io
 import json
 import os
 import pickle
-import subprocess
-import sys
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +18,11 @@ import onnx
 import pytest
 import torch
 
+from dlagent.api.crd import resource_schema
 from dlagent.build import exported_program
 from dlagent.build.failure import BuildError
 from dlagent.build.runtime import Session
+from tests.unit.build.pods import BuildPod
 
 
 class Net(torch.nn.Module):
@@ -87,17 +88,10 @@ def test_the_same_program_gives_the_same_bytes_in_another_process(
 ) -> None:
     workshop.put(batched, "net.pt2")
     summary = workshop.build("net.pt2")
-    request = workshop.request("net.pt2").model_dump_json()
+    request = workshop.request("net.pt2")
 
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "dlagent.build", "job", "--store", str(tmp_path / "other")),
-            *("--sources", str(workshop.claim.parent), "--termination-log", "/dev/null"),
-        ],
-        env={**os.environ, "DLAGENT_BUILD_REQUEST": request, "PYTHONHASHSEED": "7"},
-        check=True,
-        capture_output=True,
-    )
+    pod = BuildPod(tmp_path / "pod", workshop.claim.parent, str(tmp_path / "other"), request)
+    assert summary.key == pod.run({"PYTHONHASHSEED": "7"}).key
 
     other = tmp_path / f"other/artifacts/{summary.key}/model/1/model.onnx"
     data = workshop.model_bytes(summary.key)
@@ -116,6 +110,29 @@ def test_without_a_dynamic_batch_it_is_served_whole(workshop: Any) -> None:
     assert "Published" == summary.outcome, summary.message
     assert not summary.interface.batched
     assert [[2, 1, 8, 8]] == [t.shape for t in summary.interface.inputs]
+    report = json.loads((workshop.store_root / f"artifacts/{summary.key}/report.json").read_text())
+    assert "is fixed; where it is that of the batch, export" in report["notBatchedBecause"]
+
+
+def test_what_is_advised_in_place_of_a_pickle_serves_batches(
+    workshop: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The apiserver's message has a command, which is run here as it stands there."""
+    monkeypatch.chdir(tmp_path)
+    schema = resource_schema()
+    for field in ("spec", "model", "source", "uri"):
+        schema = schema["properties"][field]
+    rules = schema["x-kubernetes-validations"]
+    (message,) = (rule["message"] for rule in rules if "is a pickle" in rule["message"])
+    command = re.search(r"torch\.export\.save\(.*'model\.pt2'\)", message)
+    assert command is not None
+    names = {"torch": torch, "model": Net(), "two_examples": torch.zeros(2, 1, 8, 8)}
+    eval(command.group(), names)
+
+    workshop.put((tmp_path / "model.pt2").read_bytes(), "net.pt2")
+    summary = workshop.build("net.pt2")
+
+    assert summary.interface.batched
 
 
 class Trap:

@@ -93,11 +93,19 @@ def test_answers_that_are_no_numbers_cannot_be_used() -> None:
 def test_finalists_are_held_against_the_gate_all_at_once() -> None:
     networks = {"same": session(SOURCE), "less": session(WITHOUT_ONE_CLASS)}
 
-    opinions = jury().gate(networks)
+    opinions = jury().gate(networks, others=0)
 
     assert {"same": True, "less": False} == {n: o.result.passed for n, o in opinions.items()}
     assert (1.0, 0.75) == (opinions["less"].result.before, opinions["less"].result.after)
     assert "75 % after, 25 points lost (limit 1)" in opinions["less"].sentence
+
+
+def test_who_may_be_judged_later_makes_the_gate_stricter() -> None:
+    (alone,) = jury().gate({"same": session(SOURCE)}, others=0).values()
+    (one_of_three,) = jury().gate({"same": session(SOURCE)}, others=2).values()
+
+    assert 0.95 == alone.result.level
+    assert 1 - 0.05 / 3 == pytest.approx(one_of_three.result.level)
 
 
 def test_an_error_is_a_loss_without_labels() -> None:

@@ -73,3 +73,49 @@ def test_another_choice_is_wrong_where_a_score_is_better(
         parity_with(workshop, constant, act, [0.5, 0.6, 0.6])
 
     assert "ParityFailed" == refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param([np.nan] * 3, id="NaN"),
+        pytest.param([np.inf, -np.inf, np.nan], id="and infinity"),
+    ],
+)
+def test_a_network_that_answers_no_number_is_refused(
+    workshop: Any, make_model: Make, answer: list[float]
+) -> None:
+    """Its fused model answers the same, which would pass."""
+    with pytest.raises(BuildError, match="NaN or infinity only, as one does whose") as refusal:
+        parity_with(workshop, answering(make_model, answer), [], answer)
+
+    assert "InvalidModel" == refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param([np.nan, 1.0, np.inf], id="a number among others"),
+        pytest.param([], id="nothing, as where nothing was found"),
+    ],
+)
+def test_a_network_may_answer_no_number_at_times(
+    workshop: Any, make_model: Make, answer: list[float]
+) -> None:
+    assert 0 == parity_with(workshop, answering(make_model, answer), [], answer)
+
+
+def answering(make_model: Make, answer: list[float]) -> ModelProto:
+    """A network that always gives this, whatever comes in."""
+    size = len(answer)
+    return make_model(
+        [
+            helper.make_node("ReduceMax", ["x"], ["one"], axes=[1]),
+            helper.make_node("Mul", ["one", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "answer"], ["y"]),
+        ],
+        {"x": ["n", 3]},
+        {"y": ["n", size]},
+        {"zero": 0, "answer": answer},
+        opset=13,
+    )

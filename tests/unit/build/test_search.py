@@ -3,7 +3,7 @@
 Networks differ in their number of products of matrices, so that which one is faster is sure.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan, Precision, Skipped
+from dlagent.domain.search.timing import Rounds
 from tests.unit.build.conftest import make_model
 
 SIZE = 192
@@ -60,6 +61,7 @@ class Workbench:
         self.passes = gate
         self.made: list[tuple[str, float]] = []
         self.gated: list[str] = []
+        self.others: list[int] = []
         self._last = SOURCE
 
     def make(self, candidate: Candidate, effort: float) -> Made:
@@ -73,8 +75,9 @@ class Workbench:
         drop = self.drops.get(self._last, 0.0)
         return Score(0.9 - drop, drop, drop - 0.002, drop + 0.002)
 
-    def gate(self, sessions: Mapping[str, Session]) -> dict[str, GateOpinion]:
-        self.gated = list(sessions)
+    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+        self.gated += sessions
+        self.others.append(others)
         return {
             name: GateOpinion(
                 GateResult(before=0.9, after=0.9, drop=0.0, passed=self.passes(name)), "so it is"
@@ -221,14 +224,15 @@ class Clock:
 
 
 class SlowWorkbench(Workbench):
-    """Trains a whole epoch, of one, whatever is asked for, in half a minute."""
+    """Trains a whole epoch, of one, whatever is asked for; it takes half a minute, by default."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, seconds: Mapping[str, float] | None = None) -> None:
         super().__init__()
         self.clock = clock
+        self.seconds = seconds or {}
 
     def make(self, candidate: Candidate, effort: float) -> Made:
-        self.clock.seconds += 30
+        self.clock.seconds += self.seconds.get(candidate.name, 30)
         made = super().make(candidate, effort)
         return Made(made.model, made.notes, effort=1.0)
 
@@ -247,6 +251,22 @@ def test_what_was_estimated_goes_on_where_the_time_for_estimates_is_over(
     assert "tiny" == found.chosen.name
 
 
+def test_an_epoch_that_takes_all_the_time_does_not_cost_what_needs_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("dlagent.build.search.time", clock)
+    bench = SlowWorkbench(clock, {"quarter": 10, "tiny": 1000})
+    plan = Plan((FP32, candidate("quarter"), candidate("tiny", trained=True)))
+    work = Search(bench, bench, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, lambda _: None)
+
+    found = work.run(plan, lambda _: True, 180)
+
+    assert found.chosen is not None
+    assert "quarter" == found.chosen.name
+    assert Verdict.NOT_TRIED == told(found)["tiny"]
+
+
 def test_what_need_not_be_trained_is_made_first() -> None:
     bench = Workbench()
     plan = Plan((FP32, candidate("half", trained=True), candidate("quarter")))
@@ -255,6 +275,59 @@ def test_what_need_not_be_trained_is_made_first() -> None:
     work.run(plan, lambda _: True, 600)
 
     assert ["quarter", "half"] == [name for name, _ in bench.made][:2]
+
+
+@pytest.fixture
+def exact_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that has nothing else to do: on a busy one two may look as fast."""
+
+    def race(
+        sessions: Mapping[str, Session], feeds: Sequence[object], rounds: int, seconds: float
+    ) -> dict[str, Rounds]:
+        del seconds
+        return {name: np.full((rounds, len(feeds)), float(DEPTHS[name])) for name in sessions}
+
+    monkeypatch.setattr("dlagent.build.search.race", race)
+
+
+def in_full(bench: Workbench) -> list[str]:
+    """What was made with all effort, each once: the search asks again for what it made."""
+    return list(dict.fromkeys(name for name, effort in bench.made if effort == 1))
+
+
+@pytest.mark.usefixtures("exact_times")
+def test_what_is_slower_than_one_that_surely_fits_is_not_trained_to_the_end() -> None:
+    bench = Workbench()
+
+    found = search(bench, "half", "quarter", "tiny", trained=True)
+
+    assert ["tiny"] == in_full(bench)
+    assert [1] == bench.others, "the one that was spared counts before the gate"
+    assert Verdict.CHOSEN == told(found)["tiny"]
+    assert Verdict.DROPPED == told(found)["quarter"]
+    assert of(found, "quarter").reason.endswith("; faster, and keeps the accuracy: tiny")
+
+
+@pytest.mark.usefixtures("exact_times")
+def test_where_the_fastest_may_lose_too_much_the_next_is_trained_too() -> None:
+    bench = Workbench(drops={"tiny": 0.009})
+
+    search(bench, "half", "quarter", "tiny", trained=True)
+
+    assert ["tiny", "quarter"] == in_full(bench)
+    assert [0] == bench.others
+
+
+@pytest.mark.usefixtures("exact_times")
+def test_what_was_spared_is_made_where_the_gate_refuses_who_spared_it() -> None:
+    bench = Workbench(gate=lambda name: name != "tiny")
+
+    found = search(bench, "half", "quarter", "tiny", trained=True)
+
+    assert ["tiny", "quarter"] == in_full(bench)
+    assert (["tiny", "quarter"], [1, 1]) == (bench.gated, bench.others)
+    assert Verdict.GATE_FAILED == told(found)["tiny"]
+    assert Verdict.CHOSEN == told(found)["quarter"]
 
 
 def test_what_the_spec_rules_out_is_not_made() -> None:

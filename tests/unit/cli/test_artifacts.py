@@ -63,8 +63,28 @@ def test_a_list_has_a_row_for_each(store: str) -> None:
     assert "not known" in rows[NEW[:12]], "a folder knows nothing of agents"
 
 
-def test_an_empty_store_is_said_to_be_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "folders",
+    [
+        pytest.param([], id="a new volume"),
+        pytest.param(["lost+found"], id="a new disk"),
+        pytest.param(["staging", "downloads"], id="a build has begun"),
+        pytest.param(["artifacts", "others"], id="all were removed"),
+    ],
+)
+def test_an_empty_store_is_said_to_be_empty(tmp_path: Path, folders: list[str]) -> None:
+    for name in folders:
+        (tmp_path / name).mkdir()
+
     assert "empty" in run("list", "--store", str(tmp_path))
+    assert "nothing to verify" in run("verify", "--store", str(tmp_path))
+
+
+@pytest.mark.parametrize("words", [["list"], ["show", NEW[:5]], ["verify"], ["prune", "--yes"]])
+def test_a_folder_that_is_no_store_is_refused(words: list[str]) -> None:
+    said = refused(*words, "--store", str(MODEL_REPO))
+
+    assert f"{MODEL_REPO} is no store: it has no folder artifacts/" == said
 
 
 def test_an_artifact_is_shown_by_the_beginning_of_its_key(store: str) -> None:
@@ -103,6 +123,21 @@ def test_pruning(store: str, words: list[str], answer: str | None, left: set[str
     run("prune", "--store", store, *words, answer=answer)
 
     assert left == keys(store)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        pytest.param(OLD[:8].upper(), id="in another case"),
+        pytest.param("0123", id="of no artifact"),
+        pytest.param(f"{OLD[:8]},{NEW[:8]}", id="two in one"),
+    ],
+)
+def test_a_key_to_keep_that_keeps_nothing_is_refused(store: str, keep: str) -> None:
+    said = refused("prune", "--store", store, "--yes", "--keep", NEW[:8], "--keep", keep)
+
+    assert f"no artifact begins with {keep}; nothing was removed" in said
+    assert {NEW, OLD} == keys(store)
 
 
 def test_without_agreement_nothing_goes(store: str) -> None:

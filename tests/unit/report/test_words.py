@@ -2,6 +2,7 @@
 
 import pytest
 
+from dlagent.domain.artifact.interface import TauPoint
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Report, Verdict
 from dlagent.report import words
 from tests.unit.report import examples
@@ -85,3 +86,43 @@ def without_speed() -> Report:
 )
 def test_the_sentence_about_the_choice(made: Report, expected: str) -> None:
     assert expected == words.headline(made)
+
+
+def of_tau(*points: TauPoint, batched: bool = True) -> Report:
+    return examples.report().model_copy(update={"tau": list(points), "batched": batched})
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        pytest.param(
+            examples.report(),
+            "--tau 0.05ms,0.1ms --max-batch 32",
+            id="the line through all batches",
+        ),
+        pytest.param(
+            of_tau(
+                TauPoint(batch=1, milliseconds=30),
+                TauPoint(batch=2, milliseconds=50),
+                TauPoint(batch=2, milliseconds=35, threads=2),
+            ),
+            "--tau 10ms,20ms --max-batch 2",
+            id="more threads are another replica",
+        ),
+        pytest.param(
+            of_tau(TauPoint(batch=1, milliseconds=12_345.6), batched=False),
+            "--tau 12300ms,0ms --max-batch 1",
+            id="one example a request, and a long one",
+        ),
+        pytest.param(
+            of_tau(
+                TauPoint(batch=1, milliseconds=0.00003), TauPoint(batch=2, milliseconds=0.00005)
+            ),
+            "--tau 0.00001ms,0.00002ms --max-batch 2",
+            id="a short one has no exponent",
+        ),
+        pytest.param(of_tau(), "", id="nothing was measured"),
+    ],
+)
+def test_the_times_as_a_replay_takes_them(made: Report, expected: str) -> None:
+    assert expected == words.replay_options(made)

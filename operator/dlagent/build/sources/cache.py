@@ -15,8 +15,8 @@ from pathlib import Path
 
 from dlagent.adapters.store import Disk, is_out_of_space
 from dlagent.build.sources.base import CHUNK_BYTES
+from dlagent.domain.artifact.layout import DOWNLOADS
 
-_FOLDER = "downloads"
 _STALE_SECONDS = 24 * 3600
 
 
@@ -24,7 +24,7 @@ class Downloads:
     """The cache below a store's root, of at most `limit_bytes`."""
 
     def __init__(self, root: Path, limit_bytes: int, disk: Disk | None = None) -> None:
-        self._folder = root / _FOLDER
+        self._folder = root / DOWNLOADS
         self._limit_bytes = limit_bytes
         self._disk = disk or Disk()
 

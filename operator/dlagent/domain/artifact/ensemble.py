@@ -16,6 +16,7 @@ from dlagent.domain.artifact.layout import ACT, DECIDE, PERCEIVE
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.triton_config import (
     ServingPlan,
+    describe_histogram,
     describe_simulated,
     describe_tensors,
     gather_requests,
@@ -68,7 +69,7 @@ def render(
     texts = {}
     for number, part in enumerate(parts):
         own = plan if number == 0 else replace(plan, batch_delay_microseconds=0)
-        own = replace(own, response_cache=False)
+        own = replace(own, response_cache=False, histogram_milliseconds=())
         if part.name == DECIDE:
             tensors = ModelInterface(
                 inputs=part.inputs, outputs=part.outputs, batched=interface.batched
@@ -115,6 +116,7 @@ def _ensemble(
             step.output_map[tensor.name] = after + tensor.name
     if plan.response_cache:
         config.response_cache.enable = True
+    describe_histogram(config, plan)
     if simulated is not None:
         describe_simulated(config, simulated)
     text: str = text_format.MessageToString(config)

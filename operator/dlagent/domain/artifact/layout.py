@@ -31,6 +31,7 @@ _FILES = {
 
 ARTIFACTS = "artifacts"
 STAGING = "staging"
+DOWNLOADS = "downloads"  # what builds have fetched from the net
 STALE_STAGING_SECONDS = 24 * 3600.0  # no build writes for so long: what is older, a dead one left
 
 

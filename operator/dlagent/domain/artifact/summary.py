@@ -8,10 +8,11 @@ the artifact (interface, tau, a self-check) is never cut into something false.
 import json
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from dlagent.api.status import CandidateStatus
+from dlagent.api.status import CandidateStatus, Figure, Large, Name, Text
 from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.manifest import Manifest
@@ -20,6 +21,7 @@ from dlagent.domain.tuning.table import plainest
 
 MESSAGE_BYTES = 12 * 1024 // 4 - 1  # a build's pod has four containers: see manifests.build
 _SENTENCE_CHARACTERS = 1000
+_Digest = Annotated[str, Field(max_length=64)]
 
 EXIT_OK = 0
 EXIT_TERMINAL = 3  # trying again cannot help
@@ -55,24 +57,27 @@ _TRANSIENT = {FailureReason.SOURCE_UNAVAILABLE, FailureReason.NO_SPACE, FailureR
 
 
 class Summary(ApiModel):
-    """What a build says at its end. All below `message` is None where it failed too early."""
+    """What a build says at its end. All below `message` is None where it failed too early.
+
+    The bounds are those of the status, which tells it on.
+    """
 
     outcome: Outcome
     reason: FailureReason | None = None
     message: str
-    key: str | None = None
-    source_sha256: str | None = None
-    engine: str | None = None
-    precision: str | None = None
-    size_bytes: int | None = None
+    key: _Digest | None = None
+    source_sha256: _Digest | None = None
+    engine: Text | None = None
+    precision: Text | None = None
+    size_bytes: Large | None = None
     interface: ModelInterface | None = None
     tau: list[TauPoint] = Field(default_factory=list)
     self_check: SelfCheck | None = None
-    metric: str | None = None
-    baseline: str | None = None
-    value: str | None = None
-    speedup: str | None = None
-    candidates: list[CandidateStatus] = Field(default_factory=list)
+    metric: Name | None = None
+    baseline: Figure | None = None
+    value: Figure | None = None
+    speedup: Figure | None = None
+    candidates: Annotated[list[CandidateStatus], Field(max_length=8)] = Field(default_factory=list)
 
     def exit_code(self) -> int:
         """The build's exit code: the Job tries again only what may turn out better."""

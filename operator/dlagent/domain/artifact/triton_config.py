@@ -14,12 +14,14 @@ from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  
 from dlagent.api.quantity import quantity
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.latency_histogram import FAMILY
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.tuning.choice import Wanted, choose
 from dlagent.domain.tuning.table import Workers, plainest
 
 ENGINE = "ONNXRuntime"
 _BACKENDS = {ENGINE: "onnxruntime"}
+ENGINES = frozenset(_BACKENDS)
 # What the local cluster's backend reads, and whoever asks Triton for the model's configuration.
 _FREE = -1  # an axis of any size
 _SIMULATED_BASE = "simulated_base_milliseconds"
@@ -31,7 +33,8 @@ class ServingPlan:
     """How one replica serves. `max_batch_size` 0 is Triton's word for a model without batches.
 
     `gathers` False: each request is a batch by itself, and none comes before the first, as the
-    build measures.
+    build measures. `histogram_milliseconds` are the edges of the latency's histogram; none where
+    Triton has no histograms.
     `note` says, for a person, where the promise cannot be kept by any choice.
     """
 
@@ -42,6 +45,7 @@ class ServingPlan:
     accelerated: bool = False
     gathers: bool = True
     response_cache: bool = False
+    histogram_milliseconds: tuple[float, ...] = ()
     note: str | None = None
 
     @property
@@ -110,6 +114,7 @@ def render_config(
     _warm_up(config, interface, plan)
     if plan.response_cache:
         config.response_cache.enable = True
+    describe_histogram(config, plan)
     group = config.instance_group.add()
     group.count = plan.instances
     if plan.accelerated and simulated is None:
@@ -140,6 +145,14 @@ def gather_requests(config: "model_config_pb2.ModelConfig", plan: ServingPlan) -
         # Bare: with a queue time-out, a priority or a queue size Triton stalls lone requests.
         config.dynamic_batching.SetInParent()
         config.dynamic_batching.max_queue_delay_microseconds = plan.batch_delay_microseconds
+
+
+def describe_histogram(config: "model_config_pb2.ModelConfig", plan: ServingPlan) -> None:
+    """Have Triton count the latencies of the model up to the plan's edges, if it has any."""
+    if plan.histogram_milliseconds:
+        control = config.model_metrics.metric_control.add()
+        control.metric_identifier.family = FAMILY
+        control.histogram_options.buckets.extend(plan.histogram_milliseconds)
 
 
 def describe_simulated(config: "model_config_pb2.ModelConfig", simulated: Simulated) -> None:

@@ -6,6 +6,7 @@ from dlagent.api.status import CandidateStatus
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.artifact.summary import Outcome, Summary
+from dlagent.domain.artifact.triton_config import ENGINES
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,17 @@ class Artifact:
 
 
 def artifact_of(summary: Summary | None) -> Artifact | None:
-    """None where the build failed, or told less than is needed to serve what it made."""
+    """None where the build failed, or told less than is needed to serve what it made.
+
+    So it is where its engine is none that this operator knows.
+    """
     if (
         summary is None
         or summary.outcome is Outcome.FAILED
         or summary.key is None
         or summary.source_sha256 is None
         or summary.engine is None
+        or summary.engine not in ENGINES
         or summary.interface is None
         or summary.self_check is None
     ):

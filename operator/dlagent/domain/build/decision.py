@@ -229,9 +229,10 @@ def _failing_since(status: DLAgentStatus, default: datetime) -> datetime:
     if condition is None or is_true(condition):
         return default
     try:
-        return datetime.fromisoformat(condition.last_transition_time)
+        since = datetime.fromisoformat(condition.last_transition_time)
     except ValueError:
         return default
+    return since if since.tzinfo is not None else default
 
 
 def _running(job: Job) -> BuildDecision:

@@ -93,8 +93,10 @@ class GateDecision:
         return tuple(finalist for finalist in self.finalists if finalist.passed)
 
 
-def decide_gate(limits: Sequence[Limit], finalists: Sequence[Finalist]) -> GateDecision:
-    """Judge all finalists at once.
+def decide_gate(
+    limits: Sequence[Limit], finalists: Sequence[Finalist], others: int = 0
+) -> GateDecision:
+    """Judge all finalists at once. `others` have failed before, or may have to be judged later.
 
     Raises:
         ValueError: no limit, or evidence that is not one for each.
@@ -105,7 +107,7 @@ def decide_gate(limits: Sequence[Limit], finalists: Sequence[Finalist]) -> GateD
         [_p_value(limit, evidence) for limit, evidence in zip(limits, one.evidence, strict=True)]
         for one in finalists
     ]
-    held = holm([max(of_one) for of_one in p_values], LEVEL)
+    held = holm([max(of_one) for of_one in p_values], LEVEL, others)
     return GateDecision(
         tuple(
             _result(limits, one, of_one, own)

@@ -45,6 +45,17 @@ def finalists(estimates: Sequence[Estimate], max_drop: float) -> list[Estimate]:
     return before_source[:MOST_FINALISTS]
 
 
+def spared_by(estimate: Estimate, complete: Sequence[Estimate], max_drop: float) -> Estimate | None:
+    """Which of those that were made in full surely fits and is surely faster, so that a candidate
+    need not be made in full itself; None where none is.
+    """
+    for other in complete:
+        faster = other.time.median < estimate.time.median and not is_tie(estimate.time, other.time)
+        if faster and other.at_most <= max_drop:
+            return other
+    return None
+
+
 def winner(ordered: Sequence[Estimate], passed: Collection[str], source: bool) -> str | None:
     """The best finalist that passed; else the source, where `source` says that it may serve."""
     for estimate in ordered:

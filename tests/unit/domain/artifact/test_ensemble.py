@@ -165,3 +165,12 @@ def test_a_cache_is_the_agents() -> None:
 
     assert parsed(configs.model).response_cache.enable
     assert not any(config.response_cache.enable for config in members(configs).values())
+
+
+def test_latencies_are_counted_of_the_agent() -> None:
+    plan = ServingPlan(8, 0, 1, histogram_milliseconds=(500.0,))
+
+    configs = render(interface(), plan, ENGINE)
+
+    assert parsed(configs.model).HasField("model_metrics")
+    assert not any(config.HasField("model_metrics") for config in members(configs).values())

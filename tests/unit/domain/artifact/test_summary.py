@@ -141,6 +141,28 @@ def test_other_messages_are_no_summary(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"key": "k" * 65}, id="a key that is longer than a digest"),
+        pytest.param({"sourceSha256": "d" * 65}, id="a digest that is longer than one"),
+        pytest.param({"engine": "e" * 1025}, id="an engine that no status has room for"),
+        pytest.param({"precision": "p" * 1025}, id="a precision that no status has room for"),
+        pytest.param({"sizeBytes": -1}, id="a size below zero"),
+        pytest.param({"metric": "m" * 64}, id="a metric that no status has room for"),
+        pytest.param({"value": "0" * 33}, id="a figure that no status has room for"),
+        pytest.param(
+            {"candidates": [{"name": "fp32", "verdict": "Chosen"}] * 9},
+            id="more candidates than a status has room for",
+        ),
+    ],
+)
+def test_what_no_status_could_tell_is_no_summary(fields: dict[str, object]) -> None:
+    told = json.loads(summary().to_message())
+    assert parse_summary(json.dumps(told)) is not None
+    assert parse_summary(json.dumps(told | fields)) is None
+
+
+@pytest.mark.parametrize(
     ("reason", "expected"),
     [
         pytest.param(FailureReason.SOURCE_UNAVAILABLE, 4, id="the source may come"),

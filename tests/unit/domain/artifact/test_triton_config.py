@@ -10,6 +10,7 @@ from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  
 
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
+from dlagent.domain.artifact.latency_histogram import FAMILY
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.triton_config import (
     ENGINE,
@@ -196,6 +197,20 @@ def test_responses_are_kept_where_the_spec_says_so(wanted: bool) -> None:
     config = parsed(render_config(INTERFACE, plan, ENGINE))
 
     assert wanted == config.response_cache.enable
+
+
+def test_latencies_are_counted_up_to_the_edges_of_the_plan() -> None:
+    plan = ServingPlan(8, 0, 1, histogram_milliseconds=(125.0, 500.0))
+
+    config = parsed(render_config(INTERFACE, plan, ENGINE))
+
+    (control,) = config.model_metrics.metric_control
+    assert FAMILY == control.metric_identifier.family
+    assert [125.0, 500.0] == list(control.histogram_options.buckets)
+
+
+def test_an_older_triton_is_told_nothing_of_histograms() -> None:
+    assert "metric" not in render_config(INTERFACE, ServingPlan(8, 0, 1), ENGINE)
 
 
 def test_a_simulated_accelerator_is_computed_by_the_cpu_whatever_was_asked_for() -> None:

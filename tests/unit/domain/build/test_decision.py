@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlagent.domain.artifact.summary import FailureReason, Outcome
-from dlagent.domain.build.containers import IN_ORDER
 from dlagent.domain.build.decision import (
     BuildDecision,
     decide_build,
@@ -17,7 +16,7 @@ from dlagent.domain.build.decision import (
 )
 from dlagent.domain.rollout.decide import decide
 from dlagent.domain.rollout.plan import StartBuild, WriteRecord
-from dlagent.domain.rollout.seen import Container, Pod, Seen
+from dlagent.domain.rollout.seen import Container, Job, Pod, Record, Seen
 from tests.unit.domain.rollout.situations import (
     AGENT,
     KEY,
@@ -36,7 +35,7 @@ from tests.unit.domain.rollout.situations import (
     serving,
     succeeded_job,
 )
-from tests.unit.reconcile.fake import summary
+from tests.unit.reconcile.build_summary import summary
 
 
 def with_digest() -> Seen:
@@ -50,6 +49,16 @@ def refused_by_loader(code: int, seconds_after_record: int) -> Seen:
     return seen(
         status=RESOLVED, records=(RECORD,), deployments=(deployment("x" * 16, pods=(pod,)),)
     )
+
+
+def of_another_engine(record: Record) -> Record:
+    return replace(record, summary=record.summary.model_copy(update={"engine": "Later"}))
+
+
+def succeeded_with_another_engine() -> Job:
+    """What a builder that is newer than the operator may say."""
+    told = summary(KEY, SHA).model_copy(update={"engine": "Later"})
+    return replace(job(pods=(said(told),)), succeeded=True, finished_at=NOW)
 
 
 # A sentence, what is seen, the condition's reason, what is done, what is removed.
@@ -80,6 +89,20 @@ TABLE: list[tuple[str, Seen, str, list[str], list[str]]] = [
         "the digest was resolved and its artifact is recorded",
         seen(status=RESOLVED, records=(RECORD,)),
         "Cached",
+        [],
+        [],
+    ),
+    (
+        "the record names an engine that nobody here knows: it is built again",
+        seen(status=RESOLVED, records=(of_another_engine(RECORD),)),
+        "ArtifactDamaged",
+        [],
+        ["ConfigMap"],
+    ),
+    (
+        "the Job made what nobody here can serve: nothing is recorded",
+        seen(jobs=(succeeded_with_another_engine(),)),
+        "Building",
         [],
         [],
     ),
@@ -311,6 +334,15 @@ def test_tries_come_ever_more_rarely_but_at_least_every_hour(failing_for: timede
     assert wait <= max(60, failing_for.total_seconds() + 1)
 
 
+def test_a_time_in_the_status_that_somebody_edited_counts_as_none() -> None:
+    status = failing_since(NOW)
+    (edited,) = status.conditions
+    edited = edited.model_copy(update={"last_transition_time": "2026-01-01T00:00:00"})
+    status = status.model_copy(update={"conditions": [edited]})
+    failing = seen(status=status, jobs=(failed_job(FailureReason.NO_SPACE),))
+    assert 60 == decide_build(failing, NOW).requeue_after
+
+
 def test_only_this_agents_outdated_jobs_that_nobody_waits_for_are_removed() -> None:
     jobs = (
         job(name="current"),
@@ -329,50 +361,6 @@ def test_an_artifact_that_serves_is_known_whatever_the_service_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("containers", "progress", "expected"),
-    [
-        pytest.param((), None, "The build is starting.", id="nothing runs yet"),
-        pytest.param(
-            (Container("triton", running=True), Container("fetch")),
-            None,
-            "The build is starting.",
-            id="the Triton beside it is up, and no more",
-        ),
-        pytest.param(
-            (Container("fetch", running=True), Container("build")),
-            None,
-            "The build runs.",
-            id="it is fetched, and nothing is said of it yet",
-        ),
-        pytest.param(
-            (Container("fetch", exit_code=0), Container("build", running=True)),
-            "fusing 2 steps (6 of 9)",
-            "Building: fusing 2 steps (6 of 9).",
-            id="it is built",
-        ),
-        pytest.param(
-            (Container("fetch", exit_code=0), Container("build", exit_code=0)),
-            "writing the report (9 of 9)",
-            "Building: writing the report (9 of 9).",
-            id="what was built is not published yet",
-        ),
-        pytest.param(
-            tuple(Container(name, exit_code=0) for name in IN_ORDER),
-            "publishing artifact 0123 (9 of 9)",
-            "The build ended; its result is being recorded.",
-            id="it is published",
-        ),
-    ],
-)
-def test_what_a_build_is_at(
-    containers: tuple[Container, ...], progress: str | None, expected: str
-) -> None:
-    running = job(progress=progress, pods=(Pod("p", containers=containers),))
-
-    assert expected == decide_build(seen(jobs=(running,)), NOW).message
-
-
-@pytest.mark.parametrize(
     "field",
     ["spec.build", "spec.serving.runtime", "spec.serving.accelerator", "Secret", "settings"],
 )
@@ -382,16 +370,3 @@ def test_a_build_that_starts_anew_says_all_that_may_have_changed(field: str) -> 
     assert field in decision.message
     (deletion,) = decision.deletions
     assert field in deletion.why
-
-
-@pytest.mark.parametrize("container", ["fetch", "build"])
-def test_what_reads_models_is_not_believed_that_an_artifact_is_there(container: str) -> None:
-    """Else a model that has taken over its process could name the artifact of another agent."""
-    forged = said(summary("f" * 64, SHA, Outcome.PUBLISHED), container)
-    published = said(summary(KEY, SHA, Outcome.PUBLISHED))
-    pod = Pod("p", containers=(*forged.containers, *published.containers))
-
-    assert job(pods=(forged,)).result is None
-    found = job(pods=(pod,)).result
-    assert found is not None
-    assert KEY == found.key

@@ -33,6 +33,11 @@ def test_holm(p_values: list[float], held: list[Held]) -> None:
     assert held == holm(p_values, 0.05)
 
 
+def test_who_is_judged_at_another_time_counts_as_if_it_did_not_pass() -> None:
+    p_values = [0.01, 0.04, 0.02]
+    assert holm([*p_values, 1.0, 1.0], 0.05)[:3] == holm(p_values, 0.05, others=2)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_what_passes_is_within_its_level_and_what_does_not_is_above(p_values: list[float]) -> None:
     for p_value, held in zip(p_values, holm(p_values, 0.05), strict=True):
