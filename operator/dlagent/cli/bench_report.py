@@ -67,7 +67,7 @@ def check_outputs(json_file: Path | None, plot: Path | None) -> None:
     if plot is not None and plot.suffix.lower() != ".png":
         raise CliError(f"--plot {plot}: pictures are written as .png")
     if plot is not None and importlib.util.find_spec("matplotlib") is None:
-        raise CliError("--plot needs matplotlib: pip install 'dlagent[bench]'")
+        raise CliError("--plot needs matplotlib: pip install '.[bench]'")
 
 
 def _check_writable(option: str, file: Path) -> None:

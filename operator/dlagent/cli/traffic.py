@@ -1,7 +1,5 @@
 """What commands say about traffic: durations, rates, shapes and traces, as words and as values."""
 
-import math
-import re
 import resource
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,15 +8,15 @@ from pathlib import Path
 import typer
 
 from dlagent.cli.errors import CliError
-from dlagent.domain.traffic import shapes
+from dlagent.domain.traffic import durations, shapes
 from dlagent.domain.traffic.schedule import RateCurve
 from dlagent.domain.traffic.shapes import RateRange
 from dlagent.domain.traffic.trace import Trace, TraceError, read_csv, read_prometheus
 
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DEFAULT_SECONDS = 60.0
 _WRONG_COMMAND = 2  # the exit code
 _MOST_PER_SECOND = 50_000
+_LARGEST_TRACE_BYTES = 256_000_000  # some 20 million single requests: half a minute to read
 _OTHER_FILES = 64  # that the process has open beside its connections
 
 
@@ -60,10 +58,12 @@ class Load:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds, from `500ms`, `90s`, `5m`, `1.5h` or `2d`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|[smhd])", text.strip())
-    seconds = float(found[1]) * _UNIT_SECONDS[found[2]] if found else 0.0
-    if not 0 < seconds < math.inf:
+    """Seconds, more than none, from `500ms`, `90s`, `1.5h` or `1h30m`."""
+    try:
+        seconds = durations.parse_duration(text.strip())
+    except durations.DurationError:
+        seconds = 0.0
+    if not seconds:
         raise typer.BadParameter(f"{text!r} is no time: give it as 500ms, 90s, 5m, 1h or 2d")
     return seconds
 
@@ -117,6 +117,13 @@ def read_trace(file: Path) -> Trace:
         CliError: the file cannot be read, or is no trace that can be used.
     """
     try:
+        size_bytes = file.stat().st_size
+        if size_bytes > _LARGEST_TRACE_BYTES:
+            raise CliError(
+                f"{file.name} has {size_bytes / 1e6:,.0f} MB, and a trace at most"
+                f" {_LARGEST_TRACE_BYTES / 1e6:,.0f} MB: count its requests by minute, in a CSV"
+                " with the columns minute,requests"
+            )
         with file.open(encoding="utf-8-sig") as text:
             json = file.suffix.lower() == ".json"
             return read_prometheus(text.read()) if json else read_csv(text)

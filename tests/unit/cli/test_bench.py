@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 from dlagent.api.types import Latency
 from dlagent.bench.document import Document
 from dlagent.cli import bench as bench_command
+from dlagent.cli.agent_client import Endpoint
 from dlagent.cli.bench import app
 from dlagent.cli.endpoints import find_endpoint
 from dlagent.cli.errors import CliError
@@ -201,13 +203,24 @@ def test_an_agent_that_is_not_there_is_said_before_the_load(triton: Any) -> None
     assert "boots is not served" in refused("boots", *QUICK, "--url", triton.url)
 
 
-def test_a_server_that_is_no_triton_is_said(triton: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlagent.cli.agent_client.json.loads", _not_json)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"<html>", id="no JSON"),
+        pytest.param(b"{}", id="no tensors"),
+        pytest.param(b"[]", id="no object"),
+        pytest.param(b'{"inputs": 1, "outputs": []}', id="a number for the tensors"),
+        pytest.param(b'{"inputs": [{"name": "x"}], "outputs": []}', id="a tensor without a shape"),
+        pytest.param(b'{"max_batch_size": "many"}', id="a word for a number"),
+    ],
+)
+def test_a_server_that_is_no_triton_is_said(
+    triton: Any, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr(
+        Endpoint, "request", lambda *_, **__: SimpleNamespace(status=200, data=answer)
+    )
     assert "is no Triton" in refused("shoes", *QUICK, "--url", triton.url)
-
-
-def _not_json(_data: object) -> Any:
-    raise ValueError
 
 
 def test_an_output_that_was_tried_out_is_not_left_behind(tmp_path: Path) -> None:

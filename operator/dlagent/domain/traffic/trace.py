@@ -205,7 +205,12 @@ def _even(samples: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     times, rates = samples[:, 0], samples[:, 1]
     if len(times) < 2:
         raise TraceError("it has fewer than two samples: ask for a longer time or a smaller step")
-    for number, value in enumerate(rates, 1):
+    for number, (time, value) in enumerate(samples, 1):
+        if not math.isfinite(time):
+            raise TraceError(
+                f"sample {number} has the time {time:g}, which is none: take the answer as"
+                " Prometheus gave it"
+            )
         if not math.isfinite(value) or value < 0:
             raise TraceError(
                 f"sample {number} is {value:g}, which is no rate: ask for a time without it"

@@ -1,6 +1,7 @@
 """A trace is read as it is or refused with the line and the remedy; nothing is made up."""
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,6 +113,14 @@ def test_prometheus_gives_a_rate_at_each_step() -> None:
         pytest.param(answer([]), "fewer than two samples", id="no sample"),
         pytest.param(answer([(0, "1"), (15, "NaN")]), "sample 2 is nan", id="NaN"),
         pytest.param(answer([(0, "1"), (15, "-1")]), "sample 2 is -1", id="negative"),
+        pytest.param(
+            answer([(0, "1"), (math.nan, "1")]),
+            "sample 2 has the time nan",
+            id="a time that is NaN",
+        ),
+        pytest.param(
+            answer([(0, "1"), (15, "1"), (math.inf, "1")]), "sample 3 has the time inf", id="never"
+        ),
         pytest.param(answer([(15, "1"), (0, "1")]), "not by time", id="disorder"),
         pytest.param(
             answer([(0, "1"), (15, "1"), (45, "1")]), "sample 3 comes 30 s after", id="gap"
