@@ -20,9 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import onnx
 import psutil
-from onnx import TensorProto, helper
 
 from benchmarks.bench import (
     MODELS_CLAIM,
@@ -34,6 +32,7 @@ from benchmarks.bench import (
     room,
     say,
 )
+from benchmarks.models.doubling import doubling_model
 from benchmarks.writes import WriteCount
 from dlagent_demo.kube import Json, Kube
 from dlagent_local.cluster import Cluster
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300)
     arguments = parser.parse_args()
     with bench_cluster() as cluster, room(cluster, "steady-state") as here:
-        here.put("double.onnx", _doubling_model())
+        here.put("double.onnx", doubling_model())
         say(f"starting {arguments.agents} agents")
         here.kube.apply(*(_agent(number) for number in range(arguments.agents)))
         _wait_ready(here.kube)
@@ -60,21 +59,6 @@ def main() -> None:
             say(f"nothing happens for {arguments.seconds} s")
             figures = _measure(operator, baseline, arguments.seconds)
     report(figures | {"control_writes": control, "agents": arguments.agents})
-
-
-def _doubling_model() -> bytes:
-    """y = x + x over rows of four values."""
-    shape: list[str | int | None] = ["batch", 4]
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "x"], ["y"])],
-        "double",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-    )
-    opsets = [helper.make_opsetid("", 18)]
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    content: bytes = model.SerializeToString()
-    return content
 
 
 def _agent(number: int) -> Json:

@@ -1,1 +1,1 @@
-"""The networks that the build's benchmarks optimise, with their data sets."""
+"""The networks that the benchmarks build or serve, those of the build with their data sets."""

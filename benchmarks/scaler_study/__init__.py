@@ -1,0 +1,1 @@
+"""What the benchmark `scaler` is made of: traffic, cases, their figures, and how they are shown."""
