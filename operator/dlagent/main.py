@@ -18,12 +18,14 @@ import aiohttp
 
 from dlagent import handlers
 from dlagent.adapters.api import Api, MissingError, connect
+from dlagent.adapters.batch_statistics import TritonStatistics
 from dlagent.adapters.cluster import Cluster
 from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.kinds import AGENT, BY_KIND, WATCHED
 from dlagent.adapters.lease import LeaseObject
 from dlagent.adapters.prometheus import Prometheus
 from dlagent.api.names import NAME_LABEL
+from dlagent.domain.scaling.situation import to_json
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.reconcile.agent import AgentReconciler
@@ -61,7 +63,8 @@ async def run(
     metrics = Metrics()
     api = Api(await connect(kubeconfig), metrics.requested)
     operator = _Operator(settings, api, metrics, namespaces or settings.watch.namespaces)
-    server = Server(metrics, operator.not_ready, settings.server.host, settings.server.port)
+    where = settings.server
+    server = Server(metrics, operator.not_ready, operator.explain, where.host, where.port)
     port = await server.start()
     log.info("probes and metrics are served on port %d", port)
     try:
@@ -112,10 +115,18 @@ class _Operator:
         )
         cluster = Cluster(api, self._written, clock.now)
         self._prometheus = Prometheus(settings.prometheus, namespaces)
+        self._statistics = TritonStatistics()
         self._scaler = Scaler(
-            self._core.cache, self._prometheus, clock, settings, self._core.wake, metrics.decided
+            self._core.cache,
+            self._prometheus,
+            self._statistics,
+            clock,
+            settings,
+            self._core.wake,
+            metrics.decided,
         )
-        metrics.observe_agents(self._scaler.figures)
+        currency = settings.prices.currency if settings.prices is not None else None
+        metrics.observe_agents(self._scaler.figures, currency)
         self._reconciler = AgentReconciler(
             self._core.cache, cluster, cluster, TritonInference(), self._scaler, clock, settings
         )
@@ -131,6 +142,11 @@ class _Operator:
             return None
         missing = self._core.lister.missing()
         return f"waiting for the first list of {', '.join(missing)}" if missing else None
+
+    def explain(self, namespace: str, name: str) -> bytes | None:
+        """What the scaler knows of an agent, as JSON; None where it has not looked at it."""
+        found = self._scaler.explain(Key(namespace, name))
+        return None if found is None else to_json(found)
 
     async def run(self, leader_elect: bool) -> None:
         """Until a signal, or until a part fails, which is raised."""
@@ -158,6 +174,7 @@ class _Operator:
             await self._core.run(self._watch, self._stop)
         finally:
             await self._prometheus.close()
+            await self._statistics.close()
 
     async def _tick(self) -> None:
         await self._scaler.tick()

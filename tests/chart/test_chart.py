@@ -1,5 +1,6 @@
 """The Helm chart as Helm 4 renders it: lint, settings, pod security, and each permission."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from helm_python.chart import lint
 from helm_python.errors import HelmError
 
 from dlagent.adapters.kinds import WATCHED
+from dlagent.api.base import QUANTITY_PATTERN
 from dlagent.runtime.settings import Settings, parse_settings
 
 ROOT = Path(__file__).parents[2]
@@ -186,7 +188,7 @@ def test_the_rules_are_those_of_the_file() -> None:
 
 
 def test_the_rules_count_requests_by_agent() -> None:
-    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    group, _ = yaml.safe_load(RULES.read_text())["groups"]
 
     assert "1m" == group["interval"]
     assert {
@@ -204,6 +206,17 @@ def test_the_rules_count_requests_by_agent() -> None:
         pytest.param({"image": {"pullPolicy": "Sometimes"}}, id="an unknown pull policy"),
         pytest.param({"settings": {"watch": {}}}, id="a setting that is the chart's"),
         pytest.param({"settings": {"prometheus": {"url": "host:9090"}}}, id="a URL without http"),
+        pytest.param(
+            {"settings": {"artifacts": {"size": "20GB"}}}, id="a size that is no quantity"
+        ),
+        pytest.param(
+            {"settings": {"builder": {"resources": {"limits": {"memory": "8GB"}}}}},
+            id="a limit that is no quantity",
+        ),
+        pytest.param(
+            {"settings": {"prices": {"accelerators": {"nvidia.com/gpu": 2.5}}}},
+            id="prices in no currency",
+        ),
         pytest.param({"prometheusRule": {"enabled": "yes"}}, id="a word where true is meant"),
         pytest.param(
             {"settings": {"runtimes": {"triton": {"target": {"simulated": {}}}}}},
@@ -214,3 +227,18 @@ def test_the_rules_count_requests_by_agent() -> None:
 def test_wrong_values_are_refused(values: Json) -> None:
     with pytest.raises(HelmError), Chart.load(CHART) as chart:
         chart.validate_schema(values)
+
+
+def test_a_quantity_is_the_same_to_the_chart_and_to_the_operator() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    assert QUANTITY_PATTERN == schema["$defs"]["quantity"]["pattern"]
+
+
+@pytest.mark.parametrize("size", ["20Gi", "1.5Ti", "2e10", 20_000_000_000])
+def test_a_size_is_any_quantity_of_kubernetes(size: str | int) -> None:
+    values = {"settings": {"artifacts": {"size": size}}}
+
+    with Chart.load(CHART) as chart:
+        chart.validate_schema(values)
+    assert str(size) == settings_of(values).artifacts.size

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from typer.testing import CliRunner
+
+from dlagent.cli import explain
 from dlagent_local import deploy
 from dlagent_local.cluster import Cluster
 from dlagent_local.progress import Silent
@@ -53,6 +56,13 @@ def wait_replicas(agent: Agent, count: int, within_seconds: float = UP_SECONDS) 
     eventually(
         seen, lambda now: now == (count, count), within_seconds, f"{agent.name}: {count} replicas"
     )
+
+
+def explained(agent: Agent, *options: str) -> str:
+    """What `dlagent explain` prints of it, in one line."""
+    where = ["-n", agent.kubectl.namespace, "--kubeconfig", str(agent.kubectl.kubeconfig)]
+    done = CliRunner().invoke(explain.app, [agent.name, *where, *options], catch_exceptions=False)
+    return " ".join(done.stdout.split())
 
 
 @contextmanager

@@ -104,7 +104,26 @@ FULL: Json = {
         ],
     },
     "slo": {"latency": {"thresholdMilliseconds": 50, "objectivePercent": "99.9"}},
-    "scaling": {"mode": "Manual"},
+    "scaling": {
+        "mode": "Manual",
+        "schedule": [
+            {
+                "name": "sale",
+                "cron": "30 8 * * mon-fri",
+                "timeZone": "America/Argentina/Salta",
+                "durationMinutes": 480,
+                "minReplicas": 10,
+            },
+            *(
+                {
+                    "cron": "0,5,10,15,20,25,30,35,40,45,50,55 */2 1,15,L JAN-DEC 0-7",
+                    "durationMinutes": 5,
+                    "minReplicas": 2,
+                }
+                for _ in range(15)
+            ),
+        ],
+    },
     "replicas": 3,
     "rollout": {"strategy": "Rolling", "deadlineSeconds": 300},
     "paused": True,
@@ -146,6 +165,11 @@ def latency(**fields: Any) -> Json:
     return {"slo": {"latency": fields}}
 
 
+def scheduled(**fields: Any) -> Json:
+    event = {"cron": "0 9 * * *", "durationMinutes": 60, "minReplicas": 2}
+    return {"scaling": {"schedule": [event | fields]}}
+
+
 # What is wrong, the change that makes it so, and what kubectl prints of it.
 BAD: list[tuple[str, Json, str]] = [
     (
@@ -181,6 +205,27 @@ BAD: list[tuple[str, Json, str]] = [
         "fewer replicas than none",
         {"scaling": {"mode": "Manual"}, "replicas": -1},
         "spec.replicas: Invalid value: -1",
+    ),
+    (
+        "an event that asks for more than the maximum",
+        scheduled(minReplicas=11),
+        "spec.scaling.schedule: Invalid value: must not ask for more minReplicas than maxReplicas",
+    ),
+    (
+        "an event at a moment that no clock has",
+        scheduled(cron="0 24 * * *"),
+        'spec.scaling.schedule[0].cron: Invalid value: "0 24 * * *": must be a cron expression of'
+        " five fields: write minute, hour",
+    ),
+    (
+        "an event that takes no time",
+        scheduled(durationMinutes=0),
+        "spec.scaling.schedule[0].durationMinutes: Invalid value: 0",
+    ),
+    (
+        "a time zone that can be none's name",
+        scheduled(timeZone="../UTC"),
+        "spec.scaling.schedule[0].timeZone: Invalid value",
     ),
     (
         "a batch of none",

@@ -102,8 +102,8 @@ BAD: list[tuple[str, Json, str]] = [
         source(uri="pvc://models/shoes.PT"),
         'spec.model.source.uri: Invalid value: "pvc://models/shoes.PT": is a pickle, which can run'
         " any code when it is read. Convert it where you trust it:"
-        " torch.export.save(torch.export.export(model.eval(), (example_input,)), 'model.pt2'), and"
-        " name model.pt2 here",
+        " torch.export.save(torch.export.export(model.eval(), (two_examples,),"
+        " dynamic_shapes=({0: torch.export.Dim('batch')},)), 'model.pt2'), and name model.pt2 here",
     ),
     (
         "a pickle by its other name",

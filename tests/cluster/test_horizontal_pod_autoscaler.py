@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from external_metrics import AGENT_LABEL, METRIC, external_metrics, requests_per_second
-from harness import Agent, Json, KubectlError, eventually
+from dlagent_local.external_metrics import (
+    AGENT_LABEL,
+    METRIC,
+    external_metrics,
+    requests_per_second,
+)
+from dlagent_local.kube import ApiError
+from harness import Agent, Json, eventually
 from models import scaling_model, write
 from rooms import Room
 from sizes import Sizes, check_properties, watched_sizes
@@ -48,9 +54,10 @@ def test_a_horizontal_pod_autoscaler_sets_the_replicas_in_mode_manual(
     write(room.models, "model.onnx", scaling_model(2))
     agent = room.agent()
     prometheus_url = room.cluster.service_url("monitoring", "prometheus")
-    with external_metrics(room.kubectl, prometheus_url, tmp_path):
-        with pytest.raises(KubectlError, match="no samples"):
-            requests_per_second(room.kubectl, agent.name)
+    kube, namespace = room.cluster.kube(), room.kubectl.namespace
+    with external_metrics(kube, namespace, prometheus_url, tmp_path):
+        with pytest.raises(ApiError, match="no samples"):
+            requests_per_second(kube, namespace, agent.name)
         agent.apply(by_hand(room))
         agent.wait_ready()
         with watched_sizes(agent) as sizes:

@@ -54,17 +54,18 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[standalone.
 
 
 def test_it_loads_the_rules(prometheus: standalone.Prometheus) -> None:
-    (group,) = prometheus.ask("rules")["groups"]
+    slo, burn = prometheus.ask("rules")["groups"]
 
-    assert 60 == group["interval"]
+    assert [60, 60] == [slo["interval"], burn["interval"]]
     assert [
         "dlagent:slo_requests:increase5m",
         "dlagent:slo_good_requests:increase5m",
-    ] == [rule["name"] for rule in group["rules"]]
+    ] == [rule["name"] for rule in slo["rules"]]
+    assert 3 == [rule["type"] for rule in burn["rules"]].count("alerting")
 
 
 def test_a_rule_counts_by_agent_and_by_nothing_else(prometheus: standalone.Prometheus) -> None:
-    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    group, _ = yaml.safe_load(RULES.read_text())["groups"]
     requests, good = group["rules"]
 
     found = value_of(prometheus, requests["expr"])

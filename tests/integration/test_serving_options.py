@@ -88,9 +88,14 @@ def test_an_equal_request_is_answered_from_the_cache(
     client: http.InferenceServerClient, server: standalone.Triton
 ) -> None:
     computed = SIMULATED.milliseconds(1)
+    names = ("nv_inference_request_success", "nv_inference_count")
+    before = [counted(server, name, CACHED) for name in names]
 
     assert milliseconds(client, CACHED, 7) >= computed
     assert milliseconds(client, CACHED, 7) < computed / 2
     assert milliseconds(client, CACHED, 8) >= computed
     assert 1 == counted(server, "nv_cache_num_hits_per_model", CACHED)
     assert 2 == counted(server, "nv_cache_num_misses_per_model", CACHED)
+    after = [counted(server, name, CACHED) for name in names]
+    # What the scaler takes for the share that is computed.
+    assert [3, 2] == [late - early for late, early in zip(after, before, strict=True)]

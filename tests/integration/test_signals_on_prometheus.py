@@ -77,7 +77,7 @@ def snapshot(server: standalone.Prometheus) -> SnapshotReading:
     async def ask() -> SnapshotReading:
         prometheus = Prometheus(Connection(server.url), ["vision"])
         try:
-            return await prometheus.snapshot(time.time())
+            return await prometheus.snapshot(time.time(), [0.5])
         finally:
             await prometheus.close()
 
@@ -139,7 +139,7 @@ def test_a_query_that_prometheus_refuses_says_why(server: standalone.Prometheus)
     async def ask() -> object:
         prometheus = Prometheus(Connection(server.url, timeout_seconds=5), ['bad"name'])
         try:
-            return await prometheus.snapshot(time.time())
+            return await prometheus.snapshot(time.time(), [0.5])
         finally:
             await prometheus.close()
 

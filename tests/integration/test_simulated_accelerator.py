@@ -3,6 +3,7 @@
 The times are bounded below exactly and above generously: the machine may be busy.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,10 +14,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tritonclient import http  # type: ignore[import-untyped]  # ships no types
 
+from dlagent.adapters.batch_statistics import TritonStatistics
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.selfcheck import compare, golden_input
 from dlagent.domain.artifact.triton_config import ServingPlan, simulated_of
+from dlagent.domain.scaling.batch_counts import BatchCounts
+from dlagent.domain.scaling.learning import Learned, learn, service_of
+from dlagent.domain.scaling.service_time import ServiceTime
 from dlagent.manifests.deployment import METRICS_ARGUMENTS
 from dlagent_local import standalone
 from tests.integration.example_on_triton import manifest_of_example, put_model
@@ -123,6 +128,38 @@ def test_a_plain_model_beside_it_does_not_wait(client: http.InferenceServerClien
     taken = sorted(milliseconds(lambda: client.infer(PLAIN, pictures(8))) for _ in range(9))
 
     assert taken[4] < SIMULATED.milliseconds(1) / 2
+
+
+@pytest.mark.parametrize("mistake", [0.5, 2.0])
+def test_its_times_are_learned_from_what_triton_counts(
+    server: standalone.Triton, client: http.InferenceServerClient, mistake: float
+) -> None:
+    base, per_item = SIMULATED.base_milliseconds / 1000, SIMULATED.per_item_milliseconds / 1000
+    prior = ServiceTime(mistake * base, mistake * per_item, max_batch=8)
+    state = learn(Learned(), prior, counts(server), BATCHES_OF_8)
+    for rows in (1, 2, 4) * 10:
+        client.infer(BATCHES_OF_8, pictures(rows))
+
+    state = learn(state, prior, counts(server), BATCHES_OF_8)
+
+    for rows in (1, 8):
+        expected = SIMULATED.milliseconds(rows)
+        found = 1000 * service_of(state, prior).seconds(rows)
+        # One look at 30 batches takes six sevenths of the mistake away.
+        assert found == pytest.approx(expected * (1 + (mistake - 1) / 7), abs=LATE_MILLISECONDS)
+
+
+def counts(server: standalone.Triton) -> BatchCounts:
+    async def ask() -> object:
+        statistics = TritonStatistics(server.http_port)
+        try:
+            return await statistics.batch_counts("pod", "127.0.0.1", time.time())
+        finally:
+            await statistics.close()
+
+    found = asyncio.run(ask())
+    assert isinstance(found, BatchCounts)
+    return found
 
 
 def test_waiting_costs_no_cpu(

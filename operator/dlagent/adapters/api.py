@@ -18,6 +18,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from dlagent.adapters.kinds import WATCHED, KindInfo
+from dlagent.adapters.kubeconfig import kubeconfig_errors, kubeconfig_location
 from dlagent.domain.status.errors import ClusterError
 
 Object = dict[str, Any]
@@ -227,7 +228,8 @@ async def connect(kubeconfig: Path | None) -> ApiClient:
     """A client for the file given, else for KUBECONFIG, the pod's service account or ~/.kube.
 
     Raises:
-        kubernetes.aio.config.ConfigException: there is none, or it cannot be used.
+        KubeconfigError: there is none, or it cannot be used.
+        kubernetes.aio.config.ConfigException: so it is with the pod's service account.
     """
     configuration = Configuration()
     configuration.retries = False  # the work queue tries again, and knows when it is of no use
@@ -235,11 +237,11 @@ async def connect(kubeconfig: Path | None) -> ApiClient:
     if kubeconfig is None and in_pod:
         config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]  # no types
     else:
-        await config.load_kube_config(  # type: ignore[no-untyped-call]  # no types
-            config_file=str(kubeconfig) if kubeconfig else None,
-            client_configuration=configuration,
-            persist_config=False,
-        )
+        location = kubeconfig_location(kubeconfig)
+        with kubeconfig_errors(location, config.ConfigException):
+            await config.load_kube_config(  # type: ignore[no-untyped-call]  # no types
+                config_file=location, client_configuration=configuration, persist_config=False
+            )
     return ApiClient(configuration)
 
 

@@ -51,7 +51,7 @@ class TritonInference:
             if _is_passing(error):
                 raise PodUnreachable(f"{pod_ip}: {error.message()}") from error
             return f"Triton refused the golden input: {error.message()}"
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise PodUnreachable(f"{pod_ip}: {type(error).__name__}: {error}") from error
         finally:
             await client.close()
@@ -60,8 +60,11 @@ class TritonInference:
 
 
 def _is_passing(error: InferenceServerException) -> bool:
-    """Triton says so while it loads, unloads or exits; a model that never comes has a deadline."""
-    return str(error.status()).startswith("5") or "unknown model" in error.message()
+    """Triton says so while it loads, unloads or exits; a model that never comes has a deadline.
+
+    Of a request that it refuses it says 400; what else there is comes from something before it.
+    """
+    return str(error.status()) != "400" or "unknown model" in error.message()
 
 
 def _input(check: SelfCheck, index: int) -> InferInput:

@@ -7,15 +7,20 @@ goes wrong is an answer as well (`NoData`): nothing here raises.
 import asyncio
 import json
 import logging
+import math
 import ssl
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import aiohttp
 
+from dlagent.domain.artifact.latency_histogram import FAMILY
 from dlagent.domain.artifact.layout import MEMBERS
+from dlagent.domain.scaling.budget import BIN_SECONDS, Budget, Spending
+from dlagent.domain.scaling.history import DAY_STEPS, KEPT_STEPS, STEP_SECONDS, by_minute
+from dlagent.domain.scaling.past import Past
 from dlagent.domain.scaling.samples import (
     STALE_INTERVALS,
     WINDOW_INTERVALS,
@@ -38,7 +43,12 @@ _FIELDS = {
 _OF_MEMBERS = {"pending"}
 _SUMMARY = "nv_inference_request_summary_us"
 _MICROSECONDS = 1e-6
+# Counters too, one for each edge.
+_BUCKET = f"{FAMILY}_bucket"
+_EDGE_LABEL = "le"
+_MILLISECONDS = 1e-3
 
+_ARRIVALS = "dlagent_arrival_requests_per_second"  # the operator's own
 # The recording rules of charts/dlagent-operator/files/rules.yaml: what came in the five minutes
 # before, written down each minute.
 _RECORDED_REQUESTS = "dlagent:slo_requests:increase5m"
@@ -87,18 +97,24 @@ class Prometheus:
         self._matchers = ",".join(matchers)
         self._session: aiohttp.ClientSession | None = None
 
-    async def snapshot(self, at: float) -> SnapshotReading:
-        """What is known of all Triton pods at a time (Unix seconds)."""
+    async def snapshot(self, at: float, thresholds: Collection[float]) -> SnapshotReading:
+        """What is known of all Triton pods at a time (Unix seconds).
+
+        Of histograms no more is read than all answers and those within `thresholds`, in seconds.
+        """
         interval = self._connection.scrape_interval_seconds
         window, fresh = WINDOW_INTERVALS * interval, round(STALE_INTERVALS * interval)
-        names = "|".join(_FIELDS)
-        counters = f'{{__name__=~"{names}",{self._matchers}}}[{window}s]'
+        names = "|".join([*_FIELDS, _BUCKET])
+        edges = f'{_EDGE_LABEL}=~"{_edges(thresholds)}"'
+        counters = f'{{__name__=~"{names}",{edges},{self._matchers}}}[{window}s]'
         latencies = f"last_over_time({_SUMMARY}{{{self._matchers}}}[{fresh}s])"
         try:
             # One after the other: with thousands of pods an answer is megabytes.
-            fields, twice = _fields(await self._ask(counters, at, _counter))
+            found = await self._ask(counters, at, _counter)
+            fields, twice = _fields([each for each in found if each.field != _BUCKET])
+            buckets, doubled = _buckets([each for each in found if each.field == _BUCKET])
             points, again = _points(await self._ask(latencies, at, _quantile))
-            return Snapshot(at, _pods(fields, points, twice | again))
+            return Snapshot(at, _pods(fields, points, buckets, twice | again | doubled))
         except _UnansweredError as error:
             return NoData(str(error))
         except _NOT_AS_DOCUMENTED as error:
@@ -130,6 +146,34 @@ class Prometheus:
             )
             for agent in requests.keys() & records.keys()
         }
+
+    async def past(self, agent: AgentName, at: float) -> Past | NoData:
+        """What is recorded of one agent: its load by minute, and the requests of the last day."""
+        namespace, name = agent
+        its = f'agent_namespace="{namespace}",agent="{name}"'
+        days, step = KEPT_STEPS // DAY_STEPS, f"{STEP_SECONDS:.0f}s"
+        rates = f"max(avg_over_time({_ARRIVALS}{{{its}}}[{step}]))[{days}d:{step}]"
+        asked = [rates] + [
+            f"max(sum_over_time({record}{{{its}}}[{BIN_SECONDS:.0f}s]))[1d:{BIN_SECONDS:.0f}s]"
+            for record in (_RECORDED_REQUESTS, _RECORDED_GOOD)
+        ]
+        try:
+            arrived, requests, good = [
+                dict(series[0]) if series else {}
+                for series in await asyncio.gather(
+                    *(self._ask(query, at, _values) for query in asked)
+                )
+            ]
+        except _UnansweredError as error:
+            return NoData(str(error))
+        except _NOT_AS_DOCUMENTED as error:
+            return _unreadable(error)
+        spendings = [
+            _spending(end, count, good.get(end, 0.0))
+            for end, count in sorted(requests.items())
+            if count > 0
+        ]
+        return Past(by_minute(arrived), Budget(tuple(spendings)))
 
     async def close(self) -> None:
         if self._session is not None:
@@ -215,7 +259,8 @@ _Samples = dict[float, float]  # values by time
 class _Counter(NamedTuple):
     """One counter of a pod, or a part of it, each scraped at the same time.
 
-    Failures are counted by reason; what waits before an ensemble's members, by member.
+    Failures are counted by reason; what waits before an ensemble's members, by member; a histogram
+    by the ends of its buckets.
     """
 
     pod: PodName
@@ -232,12 +277,22 @@ class _Quantile(NamedTuple):
 
 def _counter(series: Json) -> _Counter | None:
     labels = series["metric"]
-    field = _FIELDS[labels["__name__"]]
+    field = _FIELDS.get(labels["__name__"], _BUCKET)
+    if field == _BUCKET and _EDGE_LABEL not in labels:  # another program's of the same name
+        return None
     member = labels.get("model") if field in _OF_MEMBERS else None
     if not _is_of_agent(labels) and member not in MEMBERS:
         return None
     samples = {float(at): float(value) for at, value in series["values"]}
-    return _Counter(_pod(labels), field, labels.get("reason") or member or "", samples)
+    part = labels[_EDGE_LABEL] if field == _BUCKET else labels.get("reason") or member or ""
+    return _Counter(_pod(labels), field, part, samples)
+
+
+def _edges(thresholds: Collection[float]) -> str:
+    """A pattern of their label, none for what is no histogram; Prometheus 3 writes 500 as 500.0."""
+    milliseconds = sorted({f"{threshold / _MILLISECONDS:.10g}" for threshold in thresholds})
+    ends = "".join(f"|{edge.replace('.', '[.]')}([.]0)?" for edge in milliseconds)
+    return f"|[+]Inf{ends}"
 
 
 def _quantile(series: Json) -> _Quantile | None:
@@ -277,6 +332,20 @@ def _fields(
     return fields, twice
 
 
+def _buckets(
+    counters: list[_Counter],
+) -> tuple[dict[PodName, dict[float, _Samples]], set[PodName]]:
+    """Each pod's histogram by the end of the bucket in seconds, and pods that have one twice."""
+    buckets: dict[PodName, dict[float, _Samples]] = defaultdict(dict)
+    twice: set[PodName] = set()
+    for counter in counters:
+        edge = float(counter.part) * _MILLISECONDS
+        if edge in buckets[counter.pod]:
+            twice.add(counter.pod)
+        buckets[counter.pod][edge] = counter.samples
+    return buckets, twice
+
+
 def _points(
     quantiles: list[_Quantile],
 ) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
@@ -293,12 +362,17 @@ def _points(
 def _pods(
     fields: dict[PodName, dict[str, _Samples]],
     points: dict[PodName, dict[float, float]],
+    buckets: dict[PodName, dict[float, _Samples]],
     twice: set[PodName],
 ) -> dict[PodName, PodSamples]:
     return {
         pod: PodSamples(
             **{field: tuple(sums.items()) for field, sums in by_field.items()},
             quantiles=tuple(sorted(points.get(pod, {}).items())),
+            buckets=tuple(
+                (edge, tuple(samples.items()))
+                for edge, samples in sorted(buckets.get(pod, {}).items())
+            ),
             twice=pod in twice,
         )
         for pod, by_field in fields.items()
@@ -309,6 +383,17 @@ def _recorded(series: Json) -> tuple[AgentName, float]:
     labels = series["metric"]
     agent = labels.get("agent_namespace", ""), labels.get("agent", "")
     return agent, float(series["value"][1])
+
+
+def _spending(end: float, requests: float, good: float) -> Spending:
+    begins, missed = end - BIN_SECONDS, max(0.0, requests - good)
+    return Spending(begins, requests / _RECORDED_OVER_MINUTES, missed / _RECORDED_OVER_MINUTES)
+
+
+def _values(series: Json) -> list[tuple[float, float]]:
+    """Times and values, without NaN."""
+    found = [(float(at), float(value)) for at, value in series["values"]]
+    return [(at, value) for at, value in found if math.isfinite(value)]
 
 
 def _numbers(recorded: list[tuple[AgentName, float]]) -> dict[AgentName, float]:

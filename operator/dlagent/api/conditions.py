@@ -97,3 +97,4 @@ class Reason(StrEnum):
     AT_MAXIMUM = "AtMaximum"
     AT_MINIMUM = "AtMinimum"
     INFEASIBLE = "Infeasible"
+    TRAFFIC_SKEW = "TrafficSkew"

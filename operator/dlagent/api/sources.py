@@ -120,7 +120,8 @@ class Source(ApiModel):
                     rf"!self.lowerAscii().matches('\\.({PICKLE_SUFFIXES})$')",
                     "is a pickle, which can run any code when it is read. Convert it where you"
                     " trust it: torch.export.save(torch.export.export(model.eval(),"
-                    " (example_input,)), 'model.pt2'), and name model.pt2 here",
+                    " (two_examples,), dynamic_shapes=({0: torch.export.Dim('batch')},)),"
+                    " 'model.pt2'), and name model.pt2 here",
                 ),
             ),
         ),

@@ -116,6 +116,8 @@ class SloStatus(ApiModel):
     """How much of the misses that the window allows is left, in steps of ten."""
     observed_hours: Count | None = None
     """For how many hours of the window there are measurements, in coarse steps."""
+    latency_signal: Text | None = None
+    """How it is known which answers were in time: Histogram, a count, or Summary, an estimate."""
 
 
 class ScalingStatus(ApiModel):

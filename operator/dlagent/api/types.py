@@ -27,6 +27,9 @@ from dlagent.api.pods import Resources as Resources
 from dlagent.api.python_step import MOST_SCRIPT_BYTES as MOST_SCRIPT_BYTES
 from dlagent.api.python_step import ConfigMapKey as ConfigMapKey
 from dlagent.api.python_step import PythonStep as PythonStep
+from dlagent.api.scaling import Scaling as Scaling
+from dlagent.api.scaling import ScalingMode as ScalingMode
+from dlagent.api.scaling import ScheduledEvent as ScheduledEvent
 from dlagent.api.sources import PICKLE_SUFFIXES
 from dlagent.api.sources import Scheme as Scheme
 from dlagent.api.sources import SecretReference as SecretReference
@@ -71,7 +74,6 @@ _SAFE_TENSORS = (
     " : self.source.uri.lowerAscii().endsWith('.safetensors'))"
 )
 _MANUAL = "has(self.scaling) && self.scaling.mode == 'Manual'"
-_DEFAULT_MAX_REPLICAS = 10
 
 
 class ModelFormat(StrEnum):
@@ -267,36 +269,6 @@ class Slo(ApiModel):
     """How fast how many of the requests must be answered."""
     window_days: Annotated[int, Field(ge=1, le=90)] = 7
     """Over how many days the promise is judged."""
-
-
-class ScalingMode(StrEnum):
-    AUTO = "Auto"
-    MANUAL = "Manual"
-    ADVISE = "Advise"
-
-
-class Scaling(ApiModel):
-    """Who decides the number of replicas."""
-
-    model_config = {
-        "json_schema_extra": checked(
-            Rule(
-                "self.minReplicas <= self.maxReplicas",
-                "must not be below minReplicas; raise maxReplicas (its default is"
-                f" {_DEFAULT_MAX_REPLICAS}) or lower minReplicas",
-                ".maxReplicas",
-            )
-        )
-    }
-
-    mode: ScalingMode = ScalingMode.AUTO
-    """Auto: the operator, by the load and the promise. Advise: it says in the status what it would
-    do, and keeps the replicas that are there. Manual: the field replicas, which `kubectl scale`
-    and a HorizontalPodAutoscaler write."""
-    min_replicas: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Never fewer than these, in mode Auto."""
-    max_replicas: Annotated[int, Field(ge=1, le=1000)] = _DEFAULT_MAX_REPLICAS
-    """Never more than these, in mode Auto."""
 
 
 class RolloutStrategy(StrEnum):

@@ -97,13 +97,11 @@ class AgentClient:
         """
         config = self.config()
         metadata = self._json("GET", f"/v2/models/{self.agent}")
-        max_batch_size = int(config.get("max_batch_size", 0))
-        skip = 1 if max_batch_size > 0 else 0
-        return ModelInfo(
-            inputs=_tensors(metadata["inputs"], skip),
-            outputs=_tensors(metadata["outputs"], skip),
-            max_batch_size=max_batch_size,
-        )
+        try:
+            return _model_info(config, metadata)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            said = "what it says of the agent's tensors is not Triton's"
+            raise CliError(f"{self.endpoint.base} answers, and is no Triton: {said}") from error
 
     def config(self) -> dict[str, Any]:
         """The model's configuration, as Triton gives it.
@@ -147,6 +145,16 @@ class AgentClient:
         except ValueError as error:
             raise CliError(f"{self.endpoint.base} answers, and is no Triton: not JSON") from error
         return parsed
+
+
+def _model_info(config: dict[str, Any], metadata: dict[str, Any]) -> ModelInfo:
+    max_batch_size = int(config.get("max_batch_size", 0))
+    skip = 1 if max_batch_size > 0 else 0
+    return ModelInfo(
+        inputs=_tensors(metadata["inputs"], skip),
+        outputs=_tensors(metadata["outputs"], skip),
+        max_batch_size=max_batch_size,
+    )
 
 
 def _tensors(described: list[dict[str, Any]], skip: int) -> tuple[TensorInfo, ...]:

@@ -1,23 +1,33 @@
 """Finds the way to an agent: its Service's address, else the apiserver's proxy to it.
 
-Called by `dlagent infer`, `dlagent bench` and `dlagent report`.
+Called by `dlagent infer`, `bench`, `report`, `explain` and `artifacts`.
 """
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import urllib3
-import yaml
 
+from dlagent.adapters.kubeconfig import (
+    KubeconfigError,
+    kubeconfig_errors,
+    kubeconfig_location,
+)
 from dlagent.api.types import GROUP, PLURAL, VERSION, Latency
 from dlagent.cli.agent_client import Endpoint
 from dlagent.cli.errors import CliError
 
 HTTP_PORT = 8000
 CONNECT_SECONDS = 1.0
+
+
+class NotFoundError(CliError):
+    """No cluster, or no such agent in it."""
 
 
 def find_endpoint(
@@ -32,13 +42,14 @@ def find_endpoint(
         if not _is_http(url):
             raise CliError(f"--url {url}: give an address that starts with http:// or https://")
         return Endpoint(url.rstrip("/"), urllib3.PoolManager())
-    client, default_namespace = find_cluster(kubeconfig)
+    client, default_namespace = find_cluster(kubeconfig, "--kubeconfig or --url")
     namespace = namespace or default_namespace
     _check_serves(client, namespace, agent)
     address = _service_address(client, namespace, agent)
-    if address and _reachable(address):
+    if address and reachable(address, HTTP_PORT):
         return Endpoint(f"http://{address}:{HTTP_PORT}", urllib3.PoolManager())
-    return _through_apiserver(client, namespace, agent)
+    path = f"/api/v1/namespaces/{namespace}/services/{agent}:{HTTP_PORT}/proxy"
+    return through_apiserver(client, path)
 
 
 def _is_http(url: str) -> bool:
@@ -86,30 +97,34 @@ def proxy_url(endpoint: Endpoint) -> str | None:
     return str(proxy) if proxy is not None else None
 
 
-def find_cluster(kubeconfig: Path | None) -> tuple[Any, str]:
+def find_cluster(kubeconfig: Path | None, options: str = "--kubeconfig") -> tuple[Any, str]:
     """A client of the cluster, and the namespace of the kubeconfig's current context.
 
+    `options` are those of the command that lead elsewhere.
+
     Raises:
-        CliError: there is none.
+        NotFoundError: there is none.
     """
     from kubernetes import config  # over a second to import: only where it is needed
 
-    path = str(kubeconfig) if kubeconfig else None
+    location = kubeconfig_location(kubeconfig)
     try:
-        api = config.new_client_from_config(config_file=path)  # type: ignore[no-untyped-call]  # untyped there
-        _, context = config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]  # likewise
-    except (config.ConfigException, OSError, TypeError, yaml.YAMLError) as error:
-        raise CliError(
-            f"no cluster: {error}. Give --kubeconfig or --url, or start one: dlagent local up"
+        with kubeconfig_errors(location, config.ConfigException):
+            api = config.new_client_from_config(config_file=location)  # type: ignore[no-untyped-call]  # untyped there
+            _, context = config.list_kube_config_contexts(config_file=location)  # type: ignore[no-untyped-call]  # likewise
+            return api, context["context"].get("namespace", "default")
+    except KubeconfigError as error:
+        raise NotFoundError(
+            f"no cluster: {error}. Give {options}, or start one: dlagent local up"
         ) from error
-    return api, context["context"].get("namespace", "default")
 
 
 def find_agent(api: Any, namespace: str, agent: str) -> Any:
     """The agent's resource, as the apiserver gives it.
 
     Raises:
-        CliError: it is missing, or may not be read.
+        NotFoundError: it is missing.
+        CliError: it may not be read.
     """
     from kubernetes import client
     from urllib3.exceptions import HTTPError
@@ -121,7 +136,7 @@ def find_agent(api: Any, namespace: str, agent: str) -> Any:
     except client.ApiException as error:
         if error.status != 404:
             raise CliError(f"the cluster refused to show agent {agent}: {error.reason}") from error
-        raise CliError(_missing(agents, where, agent)) from error
+        raise NotFoundError(_missing(agents, where, agent)) from error
     except HTTPError as error:
         raise CliError(f"the cluster does not answer: {error}") from error
 
@@ -164,18 +179,33 @@ def _service_address(api: Any, namespace: str, agent: str) -> str | None:
     return None if address in (None, "", "None") else address
 
 
-def _reachable(address: str) -> bool:
+def reachable(address: str, port: int) -> bool:
+    """Whether something listens there, as seen from this machine."""
     try:
-        with socket.create_connection((address, HTTP_PORT), timeout=CONNECT_SECONDS):
+        with socket.create_connection((address, port), timeout=CONNECT_SECONDS):
             return True
     except OSError:
         return False
 
 
-def _through_apiserver(api: Any, namespace: str, agent: str) -> Endpoint:
+def through_apiserver(api: Any, path: str) -> Endpoint:
+    """A proxy of the apiserver, by its path, with the kubeconfig's credentials."""
     token = api.configuration.auth_settings().get("BearerToken")
     headers = {token["key"]: token["value"]} if token else {}
-    path = f"/api/v1/namespaces/{namespace}/services/{agent}:{HTTP_PORT}/proxy"
     return Endpoint(
         api.configuration.host.rstrip("/") + path, api.rest_client.pool_manager, headers
     )
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Says what the cluster refused, or that it does not answer, as a CliError."""
+    from kubernetes import client
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except client.ApiException as error:
+        raise CliError(f"the cluster refused {what}: {error.reason} ({error.status})") from error
+    except HTTPError as error:
+        raise CliError(f"the cluster does not answer: {error}") from error

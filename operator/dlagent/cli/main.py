@@ -43,6 +43,8 @@ how tensors become the answer, how fast the answer must be. The operator builds 
 
   dlagent report AGENT               which version of the model serves, and why
 
+  dlagent explain AGENT              why it has as many replicas as it has
+
 Each command explains itself: dlagent COMMAND --help.""",
 )
 
@@ -60,37 +62,49 @@ def _delegate(context: typer.Context, module: str, needs: str) -> None:
 @app.command(context_settings=_DELEGATED, add_help_option=False)
 def infer(context: typer.Context) -> None:
     """Send a picture, .npy or .json to an agent and print its answer."""
-    _delegate(context, "dlagent.cli.infer", "pip install dlagent")
+    _delegate(context, "dlagent.cli.infer", "pip install . in the project's folder")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
 def bench(context: typer.Context) -> None:
     """Put a load on an agent: constant, rising and falling, or as in a trace."""
-    _delegate(context, "dlagent.cli.bench", "pip install dlagent")
+    _delegate(context, "dlagent.cli.bench", "pip install . in the project's folder")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
 def build(context: typer.Context) -> None:
     """Build a model repository from a model file, without a cluster."""
-    _delegate(context, "dlagent.cli.build", "pip install 'dlagent[build]'")
+    _delegate(context, "dlagent.cli.build", "pip install '.[build]'")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
 def report(context: typer.Context) -> None:
     """What a build tried, measured and chose: of an agent, or of a folder."""
-    _delegate(context, "dlagent.cli.report", "pip install dlagent")
+    _delegate(context, "dlagent.cli.report", "pip install . in the project's folder")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def explain(context: typer.Context) -> None:
+    """Why an agent has as many replicas as it has, now or at a time in the past; what it cost."""
+    _delegate(context, "dlagent.cli.explain", "pip install . in the project's folder")
+
+
+@app.command(context_settings=_DELEGATED, add_help_option=False)
+def replay(context: typer.Context) -> None:
+    """Which autoscaler keeps a promise on a trace, on how many replicas: before you install one."""
+    _delegate(context, "dlagent.cli.replay", "pip install '.[replay]'")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
 def artifacts(context: typer.Context) -> None:
     """Look after what builds have made: list, show, verify, prune."""
-    _delegate(context, "dlagent.cli.artifacts", "pip install dlagent")
+    _delegate(context, "dlagent.cli.artifacts", "pip install . in the project's folder")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
 def operator(context: typer.Context) -> None:
     """Run the operator on this machine, for instance under a debugger."""
-    _delegate(context, "dlagent.cli.operator", "pip install dlagent")
+    _delegate(context, "dlagent.cli.operator", "pip install . in the project's folder")
 
 
 @app.command(context_settings=_DELEGATED, add_help_option=False)
@@ -99,7 +113,7 @@ def local(context: typer.Context) -> None:
     _delegate(
         context,
         "dlagent_local.cli",
-        "pip install 'dlagent[local]' and the project's folder local/ on PYTHONPATH",
+        "pip install '.[local]' and the project's folder local/ on PYTHONPATH",
     )
 
 

@@ -42,6 +42,7 @@ def operator(
     from kubernetes.aio.config import ConfigException
 
     from dlagent import main
+    from dlagent.adapters.kubeconfig import KubeconfigError
 
     try:
         loaded = load_settings(settings)
@@ -49,5 +50,7 @@ def operator(
             server = loaded.server.model_copy(update={"host": bind_address})
             loaded = loaded.model_copy(update={"server": server})
         asyncio.run(main.run(loaded, kubeconfig, leader_elect, namespace))
-    except (SettingsError, ConfigException) as error:
+    except SettingsError as error:
         raise CliError(str(error)) from error
+    except (KubeconfigError, ConfigException) as error:
+        raise CliError(f"no cluster: {error}. Give --kubeconfig") from error

@@ -11,11 +11,12 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from dlagent.cli.agent_report import fetch_report
+from dlagent.cli.endpoints import NotFoundError
 from dlagent.cli.errors import CliError
 from dlagent.domain.artifact.layout import REPORT
 from dlagent.domain.artifact.report import Report, ReportError, parse_report
 from dlagent.report import tables
-from dlagent.report.words import headline
+from dlagent.report.words import headline, replay_options
 
 _WIDE, _SPARED_COLUMNS = 100, 2  # letters in a line; size and time of making
 
@@ -76,7 +77,12 @@ def _find(what: str, namespace: str | None, kubeconfig: Path | None) -> Report:
         return read_report(path)
     if "/" in what or path.suffix == ".json":
         raise CliError(f"{what}: no such file or folder")
-    return fetch_report(what, namespace, kubeconfig)
+    try:
+        return fetch_report(what, namespace, kubeconfig)
+    except NotFoundError as error:
+        if namespace is not None:
+            raise
+        raise CliError(f"{what}: no such file or folder, and {error}") from error
 
 
 def read_report(path: Path) -> Report:
@@ -100,6 +106,7 @@ def show(console: Console, found: Report) -> None:
     candidates = tables.candidates(found, brief=True)
     shown = [
         tables.speed(found),
+        tables.tau(found),
         tables.accuracy(found),
         candidates if console.width >= _WIDE else _without(candidates, _SPARED_COLUMNS),
         _reasons(candidates, tables.rest(found)),
@@ -111,6 +118,9 @@ def show(console: Console, found: Report) -> None:
             console.print(_rich(table))
             if table.note:
                 console.print(Text(table.note, style="dim"))
+    if options := replay_options(found):
+        console.print("\nTo try its scaling on a trace, by the line through the times as served:")
+        console.print(Text(f"dlagent replay TRACE {options}"))
 
 
 def _without(table: tables.Table, columns: int) -> tables.Table:
@@ -149,7 +159,7 @@ def _check_outputs(html: Path | None, png: Path | None) -> None:
     missing = [name for name, file in wanted.items() if file and not _installed(name)]
     if missing:
         names = " and ".join(missing)
-        raise CliError(f"--html and --png need {names}: pip install 'dlagent[report]'")
+        raise CliError(f"--html and --png need {names}: pip install '.[report]'")
 
 
 def _installed(module: str) -> bool:

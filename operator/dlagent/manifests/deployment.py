@@ -10,6 +10,7 @@ from typing import Any
 from dlagent.api import names
 from dlagent.api.types import Serving
 from dlagent.domain.artifact.ensemble import Configs
+from dlagent.domain.artifact.latency_histogram import has_histograms
 from dlagent.manifests.common import (
     Object,
     Owner,
@@ -36,6 +37,7 @@ METRICS_ARGUMENTS = (
     "--metrics-config=summary_latencies=true",
     "--metrics-config=summary_quantiles=0.5:0.02,0.9:0.01,0.95:0.005,0.99:0.001,0.999:0.0005",
 )
+_HISTOGRAM_ARGUMENT = "--metrics-config=histogram_latencies=true"
 _RESPONSE_CACHE_BYTES = 64 * _MIB  # as the field's description says
 _RESTRICTED_APIS = "model-repository,logging,shared-memory"
 
@@ -207,7 +209,7 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
         "name": "triton",
         "image": profile.image,
         "imagePullPolicy": profile.image_pull_policy,
-        "args": [*_triton_args(owner, serving, drain), *profile.args],
+        "args": [*_triton_args(owner, serving, profile, drain), *profile.args],
         "env": environment(profile, serving.env or []),
         "ports": [
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
@@ -233,7 +235,7 @@ def _triton(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> O
     return container
 
 
-def _triton_args(owner: Owner, serving: Serving, drain: Drain) -> list[str]:
+def _triton_args(owner: Owner, serving: Serving, profile: Profile, drain: Drain) -> list[str]:
     # Nobody is told the key, so these APIs are closed; nothing in a pod needs them.
     key = hashlib.sha256(f"restricted:{owner.uid}".encode()).hexdigest()[:32]
     return [
@@ -247,6 +249,7 @@ def _triton_args(owner: Owner, serving: Serving, drain: Drain) -> list[str]:
         f"--grpc-port={GRPC_PORT}",
         f"--metrics-port={METRICS_PORT}",
         *METRICS_ARGUMENTS,
+        *([_HISTOGRAM_ARGUMENT] if has_histograms(profile.target.triton_version) else ()),
         *(response_cache_arguments() if serving.response_cache else ()),
         f"--http-restricted-api={_RESTRICTED_APIS}:dlagent-key={key}",
         f"--grpc-restricted-protocol={_RESTRICTED_APIS}:dlagent-key={key}",

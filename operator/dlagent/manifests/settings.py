@@ -33,8 +33,18 @@ class Builder(Protocol):
     def pod_annotations(self) -> Mapping[str, str]: ...
 
 
+class Target(Protocol):
+    """What a runtime is."""
+
+    @property
+    def triton_version(self) -> str: ...
+
+
 class Profile(Protocol):
     """How Triton is run: a named runtime profile."""
+
+    @property
+    def target(self) -> Target: ...
 
     @property
     def image(self) -> str: ...

@@ -5,6 +5,7 @@ The first write that fails ends the visit: the next one sees what was done and d
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import assert_never
 
 from dlagent.api import names
@@ -12,6 +13,7 @@ from dlagent.api.conditions import ConditionType
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import GROUP, KIND, VERSION
 from dlagent.domain.artifact.ensemble import render
+from dlagent.domain.artifact.latency_histogram import edges_milliseconds, has_histograms
 from dlagent.domain.artifact.triton_config import serving_plan
 from dlagent.domain.rollout.plan import (
     Action,
@@ -162,8 +164,12 @@ class Applier:
             await self._ensure(agent, wanted)
 
     def _render(self, agent: Agent, action: EnsureRevision) -> Object:
-        artifact, serving = action.artifact, agent.spec.serving
-        plan = serving_plan(artifact.tau, serving, agent.spec.slo, artifact.interface.batched)
+        artifact, serving, slo = action.artifact, agent.spec.serving, agent.spec.slo
+        profile = self._settings.runtimes[serving.runtime]
+        plan = serving_plan(artifact.tau, serving, slo, artifact.interface.batched)
+        if has_histograms(profile.target.triton_version):
+            edges = edges_milliseconds(slo.latency.threshold_milliseconds)
+            plan = replace(plan, histogram_milliseconds=edges)
         revision = Revision(
             id=action.revision,
             artifact_key=artifact.key,
@@ -172,7 +178,6 @@ class Applier:
                 artifact.interface, plan, artifact.engine, agent.request.target.simulated
             ),
         )
-        profile = self._settings.runtimes[serving.runtime]
         settings = self._settings
         return deployment(
             _owner(agent),

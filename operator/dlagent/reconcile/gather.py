@@ -43,6 +43,7 @@ from dlagent.reconcile.ports import (
     Object,
     ScalingViews,
 )
+from dlagent.reconcile.schedule import ScheduleError, read_schedule
 from dlagent.reconcile.scripts import FoundScripts, read_scripts
 from dlagent.runtime.settings import BuilderSettings, Settings
 
@@ -70,6 +71,10 @@ def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
         spec = DLAgentSpec.model_validate(obj.get("spec") or {})
     except ValidationError as error:
         raise AgentRefused(Reason.INVALID_SPEC, _complaints(error)) from error
+    try:
+        read_schedule(spec)
+    except ScheduleError as error:
+        raise AgentRefused(Reason.INVALID_SPEC, f"{error}.") from error
     profile = settings.runtimes.get(spec.serving.runtime)
     if profile is None:
         known = ", ".join(sorted(settings.runtimes))
@@ -265,14 +270,9 @@ class Gatherer:
             revision = pod["metadata"]["labels"].get(names.REVISION_LABEL, "")
             by_revision.setdefault(revision, []).append(pod)
         return tuple(
-            observe.deployment(
-                obj,
-                observe.pods(
-                    by_revision.get(obj["metadata"]["labels"].get(names.REVISION_LABEL, ""), [])
-                ),
-            )
+            observe.deployment(obj, observe.pods(by_revision.get(observe.revision_of(obj), [])))
             for obj in self._reader.list("Deployment", agent.namespace, selector)
-            if observe.belongs_to(obj, agent.uid)
+            if observe.belongs_to(obj, agent.uid) and observe.is_revision(obj, agent.name)
         )
 
     async def _check(self, agent: Agent, pod: Pod, check: SelfCheck) -> Check:

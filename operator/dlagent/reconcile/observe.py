@@ -13,7 +13,7 @@ from dlagent.api.types import KIND
 from dlagent.domain.artifact.summary import parse_summary
 from dlagent.domain.rollout.seen import Container, Deployment, Job, Pod, Record
 from dlagent.manifests.build import OPTIONS_ANNOTATION
-from dlagent.manifests.deployment import SCALED_BY_ANNOTATION
+from dlagent.manifests.deployment import SCALED_BY_ANNOTATION, deployment_name
 from dlagent.manifests.store import SUMMARY_FIELD
 from dlagent.manifests.sweep import STARTED_FIELD
 from dlagent.reconcile.ports import Object
@@ -31,6 +31,18 @@ def belongs_to(obj: Object, uid: str) -> bool:
     """False only for what an earlier agent of the same name left, which is being collected."""
     found = owners(obj)
     return not found or uid in found
+
+
+def revision_of(deployment: Object) -> str:
+    """By its selector, which nobody can change: one with an edited label may serve all the same."""
+    selector = _part(_part(deployment, "spec"), "selector")
+    return str(_part(selector, "matchLabels").get(names.REVISION_LABEL, ""))
+
+
+def is_revision(deployment: Object, agent: str) -> bool:
+    """It has the name of its revision. What has not is a copy that somebody made."""
+    named = deployment_name(agent, revision_of(deployment))
+    return bool(deployment["metadata"]["name"] == named)
 
 
 def is_controlled_by(obj: Object, owner: Object) -> bool:
@@ -64,10 +76,12 @@ def is_deleting(obj: Object) -> bool:
 
 
 def moment(text: object) -> datetime | None:
+    """A time with its zone; without one it could not be compared with any other."""
     try:
-        return datetime.fromisoformat(str(text)) if text else None
+        found = datetime.fromisoformat(str(text)) if text else None
     except ValueError:
         return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def created(obj: Object) -> datetime:
@@ -187,7 +201,7 @@ def deployment(obj: Object, its_pods: tuple[Pod, ...]) -> Deployment:
     return Deployment(
         name=obj["metadata"]["name"],
         uid=obj["metadata"]["uid"],
-        revision=labels.get(names.REVISION_LABEL, ""),
+        revision=revision_of(obj),
         artifact=labels.get(names.ARTIFACT_LABEL, ""),
         replicas=(obj.get("spec") or {}).get("replicas", 1),
         created=created(obj),

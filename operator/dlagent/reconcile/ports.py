@@ -4,11 +4,13 @@ All methods of `ClusterWriter` raise `dlagent.domain.status.errors.ClusterError`
 refuses or does not answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from dlagent.domain.artifact.selfcheck import SelfCheck
+from dlagent.domain.scaling.batch_counts import BatchCounts
+from dlagent.domain.scaling.past import Past
 from dlagent.domain.scaling.samples import SnapshotReading
 from dlagent.domain.scaling.slo import SloWindow
 from dlagent.domain.scaling.values import NoData
@@ -112,14 +114,29 @@ class Inference(Protocol):
 class MetricsSource(Protocol):
     """Measurements of all agents, each in one question. What goes wrong is an answer as well."""
 
-    async def snapshot(self, at: float) -> SnapshotReading:
-        """What is known of all Triton pods at a time (Unix seconds)."""
+    async def snapshot(self, at: float, thresholds: Collection[float]) -> SnapshotReading:
+        """What is known of all Triton pods at a time (Unix seconds).
+
+        `thresholds` (seconds) are those that anybody will ask for of a histogram of latencies.
+        """
         ...
 
     async def slo_windows(
         self, at: float, days: int
     ) -> Mapping[tuple[str, str], SloWindow] | NoData:
         """What is recorded of each agent (namespace and name) in the days before."""
+        ...
+
+    async def past(self, agent: tuple[str, str], at: float) -> Past | NoData:
+        """What is recorded of one agent (namespace and name) to forecast from."""
+        ...
+
+
+class BatchStatistics(Protocol):
+    """What serving pods count of their batches. What goes wrong is an answer as well."""
+
+    async def batch_counts(self, pod: str, pod_ip: str, at: float) -> BatchCounts | NoData:
+        """The counters of a pod by now, which is the time `at` (Unix seconds)."""
         ...
 
 

@@ -1,25 +1,33 @@
 """What the scaler needs of one DLAgent, read once for each spec and artifact, and kept small."""
 
+import zlib
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from dlagent.api.types import DLAgentSpec, ScalingMode
 from dlagent.domain.artifact.triton_config import serving_plan, warm_up_requests
-from dlagent.domain.scaling.decision import ScalingSettings
+from dlagent.domain.scaling.cost import PriceTable
+from dlagent.domain.scaling.model import ScalingSettings
+from dlagent.domain.scaling.schedule import Schedule
 from dlagent.domain.scaling.service_time import ServiceTime
 from dlagent.domain.tuning.table import service_time
 from dlagent.manifests.store import record_name
 from dlagent.reconcile import observe
 from dlagent.reconcile.ports import ClusterReader, Object
+from dlagent.reconcile.schedule import ScheduleError, read_schedule
 from dlagent.runtime.settings import Settings
+
+_SPREAD_SECONDS = 1800  # over which thousands of agents learn one after the other
 
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
     """`artifact`: the first characters of its key, of the revision that serves; "" for none.
 
-    `warm_up_requests`: how many requests each pod counts before those of clients.
+    `warm_up_requests`: how many requests each pod counts before those of clients. `cached`: pods
+    have a response cache. `accelerators` are of the resource `accelerator`; `price` is a replica's
+    an hour, None where it is not known.
     """
 
     uid: str
@@ -29,7 +37,12 @@ class Scaled:
     paused: bool
     window_days: int
     warm_up_requests: int
+    cached: bool
     settings: ScalingSettings
+    schedule: Schedule
+    accelerator: str | None
+    accelerators: int
+    price: float | None
 
     @property
     def decides(self) -> bool:
@@ -50,12 +63,16 @@ def scaled_agent(
     """None where the operator cannot use the spec; the reconciler says so in the status."""
     try:
         spec = DLAgentSpec.model_validate(obj.get("spec") or {})
-    except ValidationError:
+        schedule = read_schedule(spec)
+    except (ValidationError, ScheduleError):
         return None
     profile = settings.runtimes.get(spec.serving.runtime)
     if profile is None:
         return None
     metadata, latency = obj["metadata"], spec.slo.latency
+    accelerator = spec.serving.accelerator
+    resource = accelerator.resource if accelerator is not None else None
+    count = accelerator.count if accelerator is not None else 0
     service, warm_up = _served(spec, metadata["namespace"], artifact, reader)
     return Scaled(
         uid=metadata["uid"],
@@ -65,6 +82,7 @@ def scaled_agent(
         paused=spec.paused,
         window_days=spec.slo.window_days,
         warm_up_requests=warm_up,
+        cached=spec.serving.response_cache,
         settings=ScalingSettings(
             service=service,
             threshold_seconds=latency.threshold_milliseconds / 1000,
@@ -74,8 +92,20 @@ def scaled_agent(
             tick_seconds=settings.scaling.tick_seconds,
             hold_seconds=settings.scaling.hold_seconds,
             pod_start_seconds=profile.pod_start_seconds,
+            phase_seconds=float(zlib.crc32(metadata["uid"].encode()) % _SPREAD_SECONDS),
         ),
+        schedule=schedule,
+        accelerator=resource,
+        accelerators=count,
+        price=_price(resource, count, settings),
     )
+
+
+def _price(resource: str | None, count: int, settings: Settings) -> float | None:
+    prices = settings.prices
+    if prices is None:
+        return None
+    return PriceTable(prices.replica, prices.accelerators).of_replica(resource, count)
 
 
 def _served(

@@ -2,33 +2,53 @@
 
 It writes nothing. Where a decision is new it wakes the agent's reconciler, which asks for `view`
 and carries it out: so there is one writer an agent. The core calls `tick`; main gives it
-Prometheus. What it keeps of an agent is small, since there may be thousands.
+Prometheus and the pods' statistics. What it keeps of an agent is small, since there may be
+thousands.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 
 from dlagent.api import names
 from dlagent.api.types import KIND
 from dlagent.domain.rollout.seen import Pod
 from dlagent.domain.rollout.size import carried_over
 from dlagent.domain.scaling.births import births
-from dlagent.domain.scaling.decision import Decision, ScalingState, decide
-from dlagent.domain.scaling.ledger import Ledger, account
+from dlagent.domain.scaling.cost import used
+from dlagent.domain.scaling.decision import decide
+from dlagent.domain.scaling.latency import LatencySignal
+from dlagent.domain.scaling.look import look
+from dlagent.domain.scaling.model import Decision, ScalingSettings, ScalingState
+from dlagent.domain.scaling.past import remembered
+from dlagent.domain.scaling.pod_starts import PodStarts, pod_start_seconds, pod_starts
 from dlagent.domain.scaling.samples import PodSamples, SnapshotReading, without_warm_up
-from dlagent.domain.scaling.signals import Signals, signals
+from dlagent.domain.scaling.schedule import Occurrence, explained, most_demanding, raised
+from dlagent.domain.scaling.signals import Signals
+from dlagent.domain.scaling.situation import Situation
+from dlagent.domain.scaling.skew import skew_of, watched
 from dlagent.domain.scaling.slo import SloJudgement, SloWindow, judge
 from dlagent.domain.scaling.supply import supply
 from dlagent.domain.scaling.values import NoData
 from dlagent.domain.scaling.view import ScalingView
 from dlagent.manifests.common import serving_selector
+from dlagent.manifests.deployment import deployment_name
 from dlagent.reconcile import observe
+from dlagent.reconcile.entry import Entry, Serving, outcome
+from dlagent.reconcile.explain import situation
 from dlagent.reconcile.figures import figures_of
-from dlagent.reconcile.ports import Clock, ClusterReader, Key, MetricsSource, Object
-from dlagent.reconcile.scaled import Scaled, scaled_agent
+from dlagent.reconcile.pasts import Pasts
+from dlagent.reconcile.ports import (
+    BatchStatistics,
+    Clock,
+    ClusterReader,
+    Key,
+    MetricsSource,
+    Object,
+)
+from dlagent.reconcile.scaled import scaled_agent
+from dlagent.reconcile.service_times import ServiceTimes
 from dlagent.runtime.metrics import AgentFigures
 from dlagent.runtime.settings import Settings
 
@@ -50,29 +70,6 @@ class _Recorded:
     windows: Mapping[tuple[str, str], SloWindow] | NoData
 
 
-class Serving(NamedTuple):
-    """What answers: a revision, the first characters of its artifact's key, and its size."""
-
-    revision: str
-    artifact: str
-    replicas: int
-
-
-@dataclass(slots=True)
-class Entry:
-    """What the scaler keeps of one agent. `requests` and `good` are counted since it began."""
-
-    scaled: Scaled
-    serving: Serving | None = None
-    state: ScalingState = field(default_factory=ScalingState)
-    births: dict[str, float] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=Ledger)
-    requests: float = 0.0
-    good: float = 0.0
-    signals: Signals | None = None
-    view: ScalingView | None = None
-
-
 class Scaler:
     """Decides for all agents; `wake(key)` asks for a visit to one, `decided(reason)` counts."""
 
@@ -80,6 +77,7 @@ class Scaler:
         self,
         reader: ClusterReader,
         source: MetricsSource,
+        statistics: BatchStatistics,
         clock: Clock,
         settings: Settings,
         wake: Callable[[Key], None],
@@ -93,6 +91,8 @@ class Scaler:
         self._decided = decided
         self._entries: dict[Key, Entry] = {}
         self._windows: dict[int, _Recorded] = {}
+        self._service_times = ServiceTimes(statistics)
+        self._pasts = Pasts(source)
 
     def view(self, key: Key) -> ScalingView | None:
         """What was decided last; None before the first tick."""
@@ -103,17 +103,46 @@ class Scaler:
         """Of each agent, for the operator's metrics."""
         for key, entry in self._entries.items():
             yield figures_of(
-                key, entry.scaled, entry.signals, entry.view, entry.requests, entry.good
+                key,
+                entry.scaled,
+                entry.settings,
+                entry.signals,
+                entry.view,
+                entry.requests,
+                entry.good,
+                entry.usage,
             )
+
+    def explain(self, key: Key) -> Situation | None:
+        """What is known of an agent and why; None before the first tick, or after an edit."""
+        entry = self._entries.get(key)
+        if entry is None or entry.looked_at is None or entry.view is None:
+            return None
+        if entry.settings is None or entry.signals is None:
+            return None
+        starts = len(entry.starts.seconds)
+        return situation(
+            entry.scaled,
+            entry.settings,
+            entry.state,
+            entry.signals,
+            entry.view,
+            starts,
+            entry.looked_at,
+        )
 
     async def tick(self) -> None:
         """Measure, and decide for each agent; then see whether promises are kept."""
         await self._refresh()
         now = self._clock.now().timestamp()
         lengths = {entry.scaled.window_days for entry in self._entries.values()}
+        for unused in self._windows.keys() - lengths:
+            del self._windows[unused]
         # Before anything is shown: a restart must not make verdicts come and go.
         await self._read_windows(now, lengths - self._windows.keys())
-        snapshot = await self._source.snapshot(now)
+        await self._remember(now)
+        thresholds = {entry.scaled.settings.threshold_seconds for entry in self._entries.values()}
+        snapshot = await self._source.snapshot(now, thresholds)
         await self._each(lambda key: self._look(key, snapshot, now))
         # Behind the decisions, which must not wait for it.
         due = {
@@ -122,6 +151,13 @@ class Scaler:
         if due:
             await self._read_windows(now, due)
             await self._each(self._judge)
+        await self._service_times.look(now)
+
+    async def _remember(self, now: float) -> None:
+        deciding = [key for key, entry in self._entries.items() if entry.scaled.decides]
+        for key, past in (await self._pasts.read(deciding, now)).items():
+            entry = self._entries[key]
+            entry.state = remembered(entry.state, past, now)
 
     async def _each(self, look: Callable[[Key], None]) -> None:
         for number, key in enumerate(list(self._entries)):
@@ -138,6 +174,8 @@ class Scaler:
         found = {Key(*key) for key in self._reader.keys(KIND)}
         for gone in self._entries.keys() - found:
             del self._entries[gone]
+        self._service_times.keep(found)
+        self._pasts.keep(found)
         for number, key in enumerate(found):
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
@@ -166,9 +204,11 @@ class Scaler:
         if scaled is None:
             return None
         if entry is None or entry.scaled.uid != scaled.uid:
-            return Entry(scaled, serving)
+            self._pasts.forget(key)
+            return Entry(scaled, PodStarts(self._clock.now().timestamp()), serving)
         if entry.scaled.mode is not scaled.mode:
             entry.state = ScalingState()
+            self._pasts.forget(key)
         if entry.scaled.generation != scaled.generation:
             entry.view = None  # its number may have been changed in between by hand
         entry.scaled, entry.serving = scaled, serving
@@ -176,13 +216,14 @@ class Scaler:
 
     def _serving(self, key: Key, obj: Object) -> Serving | None:
         revision = observe.told_revision(obj)
-        for found in self._reader.list("Deployment", key.namespace, serving_selector(key.name)):
-            labels = found["metadata"]["labels"]
-            same = labels.get(names.REVISION_LABEL) == revision
-            if same and revision is not None and not observe.is_deleting(found):
-                artifact = labels.get(names.ARTIFACT_LABEL, "")
-                return Serving(revision, artifact, observe.replicas(found))
-        return None
+        if revision is None:
+            return None
+        name = deployment_name(key.name, revision)
+        found = self._reader.get("Deployment", key.namespace, name)
+        if found is None or observe.revision_of(found) != revision or observe.is_deleting(found):
+            return None
+        artifact = found["metadata"]["labels"].get(names.ARTIFACT_LABEL, "")
+        return Serving(revision, artifact, observe.replicas(found))
 
     async def _read_windows(self, now: float, lengths: Set[int]) -> None:
         """Ask for the records of so many days each.
@@ -200,8 +241,9 @@ class Scaler:
 
     def _look(self, key: Key, snapshot: SnapshotReading, now: float) -> None:
         entry = self._entries[key]
-        scaling = entry.scaled.settings
         found = observe.pods(self._reader.list("Pod", key.namespace, serving_selector(key.name)))
+        entry.starts = pod_starts(entry.starts, found)
+        scaling = self._settings_of(key, entry, found, now)
         samples: dict[str, PodSamples] = {}
         if not isinstance(snapshot, NoData):
             samples = _of_pods(key, found, snapshot.pods, entry.scaled.warm_up_requests)
@@ -212,22 +254,43 @@ class Scaler:
             seen = Signals(snapshot, self._replicas(key, entry), pods=pods)
         else:
             interval = self._settings.prometheus.scrape_interval_seconds
-            seen = signals(samples, pods, self._replicas(key, entry), now, interval)
-            entry.ledger, new = account(entry.ledger, samples, pods, scaling.threshold_seconds)
+            replicas, cached = self._replicas(key, entry), entry.scaled.cached
+            threshold = scaling.threshold_seconds
+            entry.ledger, new, seen = look(
+                entry.ledger, samples, pods, replicas, now, interval, threshold, cached
+            )
             entry.requests += new.requests
             entry.good += new.good
+            entry.latency_signal = new.signal or entry.latency_signal
+        elapsed = now - entry.looked_at if entry.looked_at is not None else 0.0
+        each, price = entry.scaled.accelerators, entry.scaled.price
+        entry.usage = used(entry.usage, pods, each, price, elapsed, scaling.tick_seconds)
+        entry.looked_at = now
         entry.signals = seen
-        self._show(key, entry, self._decide(entry, seen, now))
+        scheduled = self._scheduled(entry, scaling, now)
+        entry.settings = raised(scaling, scheduled)
+        decision = self._decide(entry, seen, scaling, scheduled, now)
+        if decision is not None and decision.capacity is not None:
+            at_once = scaling.service.at_once if scaling.service is not None else 1
+            skew = skew_of(seen.loads, decision.capacity, at_once)
+            entry.skew = watched(entry.skew, skew, now)
+        self._show(key, entry, decision, scheduled)
 
     def _judge(self, key: Key) -> None:
         entry = self._entries[key]
-        self._show(key, entry, entry.view.decision if entry.view is not None else None)
+        decision = entry.view.decision if entry.view is not None else None
+        scheduled = entry.view.scheduled if entry.view is not None else None
+        self._show(key, entry, decision, scheduled)
 
-    def _show(self, key: Key, entry: Entry, decision: Decision | None) -> None:
+    def _show(
+        self, key: Key, entry: Entry, decision: Decision | None, scheduled: Occurrence | None
+    ) -> None:
         """Hand it to the reconciler, and wake that where it would write something else."""
-        scaled = entry.scaled
-        view = ScalingView(scaled.uid, scaled.generation, decision, self._judged(key, entry))
-        changed = entry.view is None or _outcome(view) != _outcome(entry.view)
+        scaled, judged = entry.scaled, self._judged(key, entry)
+        skew = entry.skew.lasting if entry.skew is not None else None
+        signal = entry.latency_signal
+        view = ScalingView(scaled.uid, scaled.generation, decision, judged, signal, skew, scheduled)
+        changed = entry.view is None or outcome(view) != outcome(entry.view)
         entry.view = view
         if changed:
             self._wake(key)
@@ -242,19 +305,43 @@ class Scaler:
         told, told_in = observe.told_replicas(self._reader.get(KIND, *key))
         return carried_over(entry.scaled.mode, told, told_in, present)
 
-    def _decide(self, entry: Entry, seen: Signals, now: float) -> Decision | None:
+    def _settings_of(
+        self, key: Key, entry: Entry, pods: tuple[Pod, ...], now: float
+    ) -> ScalingSettings:
+        """Those of the spec, with what was learned in place of the build's and the runtime's."""
+        settings, serving = entry.scaled.settings, entry.serving
+        start = pod_start_seconds(entry.starts, settings.pod_start_seconds)
+        service = settings.service
+        if service is not None and serving is not None and entry.scaled.decides:
+            service = self._service_times.service(key, serving.revision, service, pods, now)
+        return replace(settings, service=service, pod_start_seconds=start)
+
+    def _scheduled(self, entry: Entry, settings: ScalingSettings, now: float) -> Occurrence | None:
+        """What raises the lower bound. Pods are to be ready by then, and a tick may come late."""
+        lead_seconds = settings.pod_start_seconds + settings.tick_seconds
+        return most_demanding(entry.scaled.schedule, now, lead_seconds)
+
+    def _decide(
+        self,
+        entry: Entry,
+        seen: Signals,
+        settings: ScalingSettings,
+        scheduled: Occurrence | None,
+        now: float,
+    ) -> Decision | None:
         if entry.serving is None or not entry.scaled.decides:
             return None
-        entry.state, decision = decide(entry.state, seen, entry.scaled.settings, now)
+        entry.state, decision = decide(entry.state, seen, raised(settings, scheduled), now)
         self._decided(decision.reason)
-        return decision
+        return explained(decision, settings, scheduled)
 
     def _judged(self, key: Key, entry: Entry) -> SloJudgement:
         objective = entry.scaled.settings.objective
         recorded = self._windows[entry.scaled.window_days]
         windows = recorded.windows
         window = windows if isinstance(windows, NoData) else windows.get(key, _NO_RECORD)
-        latency_missing = entry.signals is not None and entry.signals.latency_missing
+        without_quantiles = entry.signals is not None and entry.signals.latency_missing
+        latency_missing = without_quantiles and entry.latency_signal is not LatencySignal.HISTOGRAM
         return judge(window, objective, latency_missing)
 
 
@@ -273,13 +360,3 @@ def _of_pods(
 ) -> dict[str, PodSamples]:
     found = ((pod.name, samples.get((key.namespace, pod.name))) for pod in pods)
     return {name: without_warm_up(its, warm_up_requests) for name, its in found if its is not None}
-
-
-def _outcome(view: ScalingView) -> Hashable:
-    """What the reconciler would write of a view: equal outcomes need no visit."""
-    decision, slo = view.decision, view.slo
-    judged = (slo.verdict, slo.budget_left_percent, slo.observed_hours, slo.why)
-    if decision is None:
-        return judged
-    limited = (decision.limit, decision.needed) if decision.limit is not None else None
-    return (decision.desired, decision.blind, limited, judged)

@@ -33,7 +33,7 @@ from dlagent.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 60.0
+_LOOK = timedelta(seconds=60)
 
 
 class Sweeper:
@@ -63,14 +63,18 @@ class Sweeper:
     async def tick(self) -> None:
         """Called every few seconds; looks once a minute. What fails is tried at the next look."""
         now = self._clock.now()
-        if self._next_look is not None and now < self._next_look:
+        # A clock that was ahead and is put right leaves nobody waiting for it.
+        if self._next_look is not None and self._next_look - _LOOK <= now < self._next_look:
             return
-        self._next_look = now + timedelta(seconds=_LOOK_SECONDS)
+        self._next_look = now + _LOOK
         for namespace in sorted(self._namespaces()):
             try:
                 await self._visit(namespace, now)
             except ClusterError as error:
                 log.warning("the sweep of namespace %s: %s", namespace, error)
+            # The boundary between namespaces: whatever somebody wrote in one, others are swept.
+            except Exception:
+                log.exception("the store of %s cannot be looked at", namespace)
 
     def _namespaces(self) -> set[str]:
         with_agents = {namespace for namespace, _ in self._reader.keys(KIND)}

@@ -26,6 +26,8 @@ _UNREAD_ANNOTATIONS = ("kubectl.kubernetes.io/last-applied-configuration",)
 _UNREAD_METADATA = ("managedFields", "selfLink")
 # Of zlib: a window of 8 KiB, as large as objects are, and little scratch memory for each call.
 _WINDOW_BITS, _MEMORY_LEVEL = 13, 6
+# Deletions that are remembered: more than come while the answer to a write is on its way.
+_DELETED = 4096
 
 
 class _Packed(NamedTuple):
@@ -68,14 +70,13 @@ class _Kind:
 
 
 class Snapshot:
-    """What the cache knew of a kind when a list was asked for, and what was deleted since."""
+    """What the cache knew of a kind when a list was asked for, and what was listed since."""
 
     def __init__(self, kind: str, namespace: str | None, known: Names) -> None:
         self.kind = kind
         self.namespace = namespace
         self.known = known
         self.listed: set[tuple[str, str]] = set()
-        self.deleted: dict[tuple[str, str], int] = {}
 
 
 class Cache:
@@ -90,6 +91,9 @@ class Cache:
         self._listener = listener
         self._kinds: dict[str, _Kind] = {}
         self._snapshots: list[Snapshot] = []
+        # The version of what was deleted lately, and while a list is read: that list, or the answer
+        # to a write before it, may still have it.
+        self._deleted: dict[tuple[str, str, str], int] = {}
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         known = self._kind(kind)
@@ -123,10 +127,7 @@ class Cache:
         version = _version(obj)
         if known is not None and known.version >= version:
             return
-        if any(
-            snapshot.kind == kind and snapshot.deleted.get((namespace, name), -1) >= version
-            for snapshot in self._snapshots
-        ):
+        if self._deleted.get((kind, namespace, name), -1) >= version:
             return
         trimmed = trim(kind, obj)
         self._store(kind, trimmed)
@@ -136,9 +137,7 @@ class Cache:
         """Note an object as gone; one that was made anew since under its name stays."""
         namespace, name = _key(obj)
         version = _version(obj)
-        for snapshot in self._snapshots:
-            if snapshot.kind == kind:
-                snapshot.deleted[namespace, name] = version
+        self._remember_deleted(kind, namespace, name, version)
         known = self._kind(kind).find(namespace, name)
         if known is None:
             return
@@ -189,6 +188,13 @@ class Cache:
             names = known.labelled.get((namespace, label), ())
             known.labelled[namespace, label] = (*names, name)
         known.objects.setdefault(namespace, {})[name] = known.pack(obj, label)
+
+    def _remember_deleted(self, kind: str, namespace: str, name: str, version: int) -> None:
+        key = (kind, namespace, name)
+        self._deleted.pop(key, None)  # so that the dict is in the order of time
+        self._deleted[key] = version
+        while len(self._deleted) > _DELETED and not self._snapshots:
+            del self._deleted[next(iter(self._deleted))]
 
     def _forget(self, kind: str, namespace: str, name: str, packed: _Packed) -> None:
         """Drop an object and tell of it as it was."""

@@ -8,7 +8,6 @@ the same handler. What looks like a credential is blanked, whoever logged it.
 import contextlib
 import json
 import logging
-import re
 import secrets
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TextIO
 
+from dlagent.domain.status.redaction import redact
 from dlagent.runtime.settings import LogFormat, LoggingSettings
 
 _agent: ContextVar[str | None] = ContextVar("agent", default=None)
@@ -24,22 +24,6 @@ _revision: ContextVar[str | None] = ContextVar("revision", default=None)
 
 # Libraries that tell of each request, task or event at INFO.
 _NOISY = ("asyncio", "aiohttp.access", "urllib3", "kopf.objects")
-
-_SECRETS = (
-    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/._~-]{8,}=*"), r"\1 ***"),
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^/\s:@]+:[^/\s@]+@"), r"\1***@"),
-    (
-        re.compile(
-            r"(?i)([?&](?:x-amz-[a-z-]*(?:signature|credential|token)|sig|signature|token|"
-            r"password|secret|access_key)=)[^&\s\"']+"
-        ),
-        r"\1***",
-    ),
-    (
-        re.compile(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"),
-        "***",
-    ),
-)
 
 
 @contextlib.contextmanager
@@ -60,13 +44,6 @@ def reconcile_context(key: object) -> Iterator[None]:
 def set_revision(revision: str | None) -> None:
     """Logs of the rest of this reconcile name the revision that serves; None where none does."""
     _revision.set(revision)
-
-
-def redact(text: str) -> str:
-    """The text without tokens, passwords in addresses, signed query parameters and private keys."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def configure(settings: LoggingSettings, stream: TextIO | None = None) -> None:

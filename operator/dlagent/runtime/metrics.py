@@ -21,6 +21,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from dlagent.domain.scaling.model import Foreseen
+
 # For each counter and histogram one more series with its birth, which nobody here reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # ships half of its types
 
@@ -29,7 +31,10 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # ships half of its 
 class AgentFigures:
     """One agent's load and promise; None, or an absent latency, is what is not known.
 
-    `requests` and `good` are counters since the process began. Rates are requests/s.
+    `requests`, `good`, `cost` and the seconds are counters since the process began. Rates are
+    requests/s. `accelerator` is the resource that replicas have; None where they have none.
+    `unready` are pods that do not answer, by state. The bounds are those that the last decision
+    kept, a scheduled event included.
     """
 
     namespace: str
@@ -40,11 +45,22 @@ class AgentFigures:
     threshold_seconds: float
     attained: float | None
     desired: int | None
+    needed: int | None
+    reason: str | None
+    min_replicas: int | None
+    max_replicas: int | None
+    foreseen: Foreseen | None
+    pod_start_seconds: float | None
+    unready: Mapping[str, int]
     ready: int | None
     capacity: float | None
     arrivals: float | None
     backlog: float | None
     latency_seconds: Mapping[float, float]
+    replica_seconds: float
+    accelerator: str | None
+    accelerator_seconds: float
+    cost: float | None
 
 
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -155,9 +171,14 @@ class Metrics:
     def sweep_failed(self) -> None:
         self._sweeps.labels("error").inc()
 
-    def observe_agents(self, read: Callable[[], Iterable[AgentFigures]]) -> None:
-        """Load and promise of each agent, read when they are scraped."""
-        self.registry.register(_Agents(read))
+    def observe_agents(
+        self, read: Callable[[], Iterable[AgentFigures]], currency: str | None
+    ) -> None:
+        """Load, promise and cost of each agent, read when they are scraped.
+
+        `currency` is what prices are in; None where none are known.
+        """
+        self.registry.register(_Agents(read, currency or ""))
 
     def observe(self, name: str, help_: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is scraped."""
@@ -209,7 +230,19 @@ class _Agents(Collector):
             "attained",
         ),
         ("dlagent_desired_replicas", "Replicas that the scaler wants.", "desired"),
+        (
+            "dlagent_needed_replicas",
+            "Replicas that would be enough without bounds, the most of the hold time.",
+            "needed",
+        ),
+        ("dlagent_min_replicas", "Lower bound, as a scheduled event raises it.", "min_replicas"),
+        ("dlagent_max_replicas", "Upper bound.", "max_replicas"),
         ("dlagent_ready_replicas", "Replicas that answer.", "ready"),
+        (
+            "dlagent_pod_start_seconds",
+            "Time within which nine in ten pods are ready.",
+            "pod_start_seconds",
+        ),
         (
             "dlagent_replica_capacity_requests_per_second",
             "Requests that one replica answers within the promise.",
@@ -218,18 +251,56 @@ class _Agents(Collector):
         ("dlagent_arrival_requests_per_second", "Requests that arrive.", "arrivals"),
         ("dlagent_waiting_requests", "Requests that wait for a batch.", "backlog"),
     )
+    # Of what a decision expects, each a field of Foreseen.
+    _FORESEEN = (
+        ("dlagent_foreseen_horizon_seconds", "How far a decision looks ahead.", "seconds"),
+        (
+            "dlagent_foreseen_requests_per_second",
+            "Mean rate that is expected until then.",
+            "rate",
+        ),
+        (
+            "dlagent_foreseen_peak_requests_per_second",
+            "Rate that one minute of them exceeds one time in twenty.",
+            "peak",
+        ),
+        (
+            "dlagent_foreseen_missed_requests",
+            "Requests expected to miss the promise until then.",
+            "missed",
+        ),
+        (
+            "dlagent_foreseen_missed_with_one_less_requests",
+            "As many with one replica less.",
+            "missed_with_one_less",
+        ),
+        (
+            "dlagent_miss_price_replica_seconds",
+            "What a missed request is worth to the scaler.",
+            "price",
+        ),
+    )
     _COUNTERS = (
         (
             "dlagent_slo_requests",
             "Requests answered or failed, since the process began.",
             "requests",
         ),
-        ("dlagent_slo_good_requests", "Of these, answered in time (an estimate).", "good"),
+        (
+            "dlagent_slo_good_requests",
+            "Of these, answered in time (status.slo.latencySignal: counted or estimated).",
+            "good",
+        ),
+        (
+            "dlagent_replica_seconds",
+            "Time of all replicas that a node has taken, since the process began.",
+            "replica_seconds",
+        ),
     )
     _LABELS = ("agent_namespace", "agent")
 
-    def __init__(self, read: Callable[[], Iterable[AgentFigures]]) -> None:
-        self._read = read
+    def __init__(self, read: Callable[[], Iterable[AgentFigures]], currency: str) -> None:
+        self._read, self._currency = read, currency
 
     def describe(self) -> Iterable[Metric]:
         return [GaugeMetricFamily(name, text) for name, text, _ in self._GAUGES]
@@ -245,7 +316,43 @@ class _Agents(Collector):
                     if value is not None:
                         family.add_metric((agent.namespace, agent.name), value)
                 yield family
+        yield from self._foreseen(agents)
+        yield self._reasons(agents)
+        yield self._unready(agents)
         yield self._latency(agents)
+        yield self._accelerators(agents)
+        yield self._cost(agents)
+
+    def _foreseen(self, agents: list[AgentFigures]) -> Iterable[Metric]:
+        for name, text, field in self._FORESEEN:
+            family = GaugeMetricFamily(name, text, labels=self._LABELS)
+            for agent in agents:
+                if agent.foreseen is not None:
+                    value = getattr(agent.foreseen, field)
+                    family.add_metric((agent.namespace, agent.name), value)
+            yield family
+
+    def _reasons(self, agents: list[AgentFigures]) -> Metric:
+        family = GaugeMetricFamily(
+            "dlagent_scaling_reason",
+            "1 for the reason of the last decision.",
+            labels=(*self._LABELS, "reason"),
+        )
+        for agent in agents:
+            if agent.reason is not None:
+                family.add_metric((agent.namespace, agent.name, agent.reason), 1)
+        return family
+
+    def _unready(self, agents: list[AgentFigures]) -> Metric:
+        family = GaugeMetricFamily(
+            "dlagent_unready_pods",
+            "Pods that do not answer, by state; a state without pods is absent.",
+            labels=(*self._LABELS, "state"),
+        )
+        for agent in agents:
+            for state, count in agent.unready.items():
+                family.add_metric((agent.namespace, agent.name, state), count)
+        return family
 
     def _latency(self, agents: list[AgentFigures]) -> Metric:
         family = GaugeMetricFamily(
@@ -256,4 +363,27 @@ class _Agents(Collector):
         for agent in agents:
             for share, seconds in agent.latency_seconds.items():
                 family.add_metric((agent.namespace, agent.name, str(share)), seconds)
+        return family
+
+    def _accelerators(self, agents: list[AgentFigures]) -> Metric:
+        family = CounterMetricFamily(
+            "dlagent_accelerator_seconds",
+            "Time of all accelerators that replicas had, since the process began.",
+            labels=(*self._LABELS, "resource"),
+        )
+        for agent in agents:
+            if agent.accelerator is not None:
+                labels = (agent.namespace, agent.name, agent.accelerator)
+                family.add_metric(labels, agent.accelerator_seconds)
+        return family
+
+    def _cost(self, agents: list[AgentFigures]) -> Metric:
+        family = CounterMetricFamily(
+            "dlagent_cost",
+            "Price of the replicas' time, since the process began, by the operator's settings.",
+            labels=(*self._LABELS, "currency"),
+        )
+        for agent in agents:
+            if agent.cost is not None:
+                family.add_metric((agent.namespace, agent.name, self._currency), agent.cost)
         return family

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from dlagent.api.base import Quantity
 from dlagent.api.types import Resources, Scheme
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
@@ -26,6 +27,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 NonEmpty = Annotated[str, Field(min_length=1)]
 PositiveHours = Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, le=60_000, allow_inf_nan=False)]
 
 
@@ -132,7 +134,7 @@ class ArtifactSettings(SettingsModel):
     secret_name: NonEmpty | None = None
     egress: list[Egress] = []
     storage_class_name: str | None = None
-    size: NonEmpty = "20Gi"
+    size: Quantity = "20Gi"
     access_modes: Annotated[list[AccessMode], Field(min_length=1)] = [AccessMode.READ_WRITE_MANY]
     sweep: SweepSettings = SweepSettings()
 
@@ -157,7 +159,7 @@ class PrometheusSettings(SettingsModel):
     than two and a half of it is stale.
     """
 
-    url: str | None = None
+    url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] | None = None
     scrape_interval_seconds: PositiveInt = 15
     timeout_seconds: PositiveInt = 5
     bearer_token_file: Path | None = None
@@ -169,6 +171,14 @@ class ScalerSettings(SettingsModel):
 
     tick_seconds: PositiveInt = 10
     hold_seconds: PositiveInt = 120
+
+
+class PriceSettings(SettingsModel):
+    """What replicas cost an hour: each, and each accelerator by the name of its resource."""
+
+    currency: NonEmpty
+    replica: Price = 0.0
+    accelerators: dict[NonEmpty, Price] = {}
 
 
 class ConcurrencySettings(SettingsModel):
@@ -234,6 +244,7 @@ class Settings(SettingsModel):
     drain: DrainSettings = DrainSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     scaling: ScalerSettings = ScalerSettings()
+    prices: PriceSettings | None = None
     concurrency: ConcurrencySettings = ConcurrencySettings()
     resync_seconds: PositiveInt = 600
     watch: WatchSettings = WatchSettings()

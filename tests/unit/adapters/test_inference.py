@@ -75,6 +75,22 @@ async def busy(request: web.Request) -> web.StreamResponse:
     return web.json_response({"error": "server is exiting"}, status=503)
 
 
+async def forbidden(request: web.Request) -> web.StreamResponse:
+    return web.Response(text="RBAC: access denied", status=403)
+
+
+async def throttled(request: web.Request) -> web.StreamResponse:
+    return web.Response(text="local_rate_limited", status=429)
+
+
+async def nowhere(request: web.Request) -> web.StreamResponse:
+    return web.Response(text="no such route", status=404)
+
+
+async def page(request: web.Request) -> web.StreamResponse:
+    return web.Response(text="<html>Sign in</html>", content_type="text/html")
+
+
 async def hang(request: web.Request) -> web.StreamResponse:
     await asyncio.sleep(60)
     return web.Response()
@@ -111,6 +127,20 @@ def test_a_missing_output_is_told() -> None:
 def test_a_refusal_is_told_in_the_words_of_triton() -> None:
     told = check(refuse)
     assert told == "Triton refused the golden input: unexpected shape for input 'image'"
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(forbidden, id="a proxy before it lets nobody in"),
+        pytest.param(throttled, id="a proxy before it has had enough"),
+        pytest.param(nowhere, id="a proxy before it knows no such address"),
+        pytest.param(page, id="a page"),
+    ],
+)
+def test_what_is_between_the_operator_and_triton_gives_no_verdict(handler: object) -> None:
+    with pytest.raises(PodUnreachable):
+        check(handler)
 
 
 @pytest.mark.parametrize("handler", [unknown, busy])

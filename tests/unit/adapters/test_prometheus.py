@@ -5,6 +5,7 @@ That the queries themselves mean what they should is tested on the real one: tes
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dlagent.adapters.prometheus import Prometheus
-from dlagent.domain.scaling.samples import PodSamples, Snapshot
+from dlagent.domain.scaling.samples import PodSamples, Snapshot, timed
 from dlagent.domain.scaling.slo import SloWindow
 from dlagent.domain.scaling.values import NoData
 
@@ -81,7 +82,7 @@ def by_query(counters: list[Any], quantiles: list[Any]) -> Handler:
 
 async def test_samples_of_a_pod_and_its_quantiles_in_seconds() -> None:
     async with serving(by_query(COMPLETE, QUANTILES)) as prometheus:
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert isinstance(found, Snapshot)
     quantiles = found.pods["vision", "a"].quantiles
     assert {0.5: pytest.approx(0.1), 0.99: pytest.approx(0.2)} == dict(quantiles)
@@ -112,7 +113,7 @@ async def test_samples_of_a_pod_and_its_quantiles_in_seconds() -> None:
 )
 async def test_more_than_one_series(extra: list[Any], twice: bool) -> None:
     async with serving(by_query([*COMPLETE, *extra], [])) as prometheus:
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert isinstance(found, Snapshot)
     assert twice is found.pods["vision", "a"].twice
 
@@ -123,7 +124,7 @@ async def test_failures_are_added_over_their_reasons() -> None:
         series("nv_inference_request_failure", "0", "5", reason="CANCELED"),
     ]
     async with serving(by_query([*COMPLETE, *more], [])) as prometheus:
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert isinstance(found, Snapshot)
     pod = found.pods["vision", "a"]
     assert ((NOW - 15, 3), (NOW, 10)) == pod.failures
@@ -138,7 +139,7 @@ async def test_what_waits_before_the_members_of_an_ensemble_waits_for_the_agent(
         series("nv_inference_pending_request_count", "8", "8", model="somebody-else"),
     ]
     async with serving(by_query([*COMPLETE, *more], [])) as prometheus:
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert isinstance(found, Snapshot)
     pod = found.pods["vision", "a"]
     assert ((NOW - 15, 1), (NOW, 9)) == pod.pending
@@ -146,10 +147,58 @@ async def test_what_waits_before_the_members_of_an_ensemble_waits_for_the_agent(
     assert not pod.twice
 
 
+def buckets(**changes: str) -> list[dict[str, Any]]:
+    name = "nv_inference_first_response_histogram_ms_bucket"
+    found = [("+Inf", ("10", "20")), ("500.0", ("9", "17")), ("250", ("5", "8"))]
+    return [series(name, *values, le=edge, **changes) for edge, values in found]
+
+
+async def test_a_histogram_by_the_ends_of_its_buckets_in_seconds() -> None:
+    async with serving(by_query([*COMPLETE, *buckets()], QUANTILES)) as prometheus:
+        found = await prometheus.snapshot(NOW, [0.5, 0.25])
+    assert isinstance(found, Snapshot)
+    pod = found.pods["vision", "a"]
+    assert not pod.twice
+    assert [0.25, 0.5, math.inf] == [edge for edge, _ in pod.buckets]
+    assert timed(pod, 0.5) == (((NOW - 15, 10), (NOW, 20)), ((NOW - 15, 9), (NOW, 17)))
+    assert timed(pod, 0.4) is None
+
+
+@pytest.mark.parametrize(
+    ("extra", "twice"),
+    [
+        pytest.param(buckets(instance="other"), True, id="a histogram that is there twice"),
+        pytest.param(buckets(model="part"), False, id="that of a part of the agent is not its own"),
+        pytest.param(
+            [series("nv_inference_first_response_histogram_ms_bucket", "1")],
+            False,
+            id="somebody else's, without an edge",
+        ),
+    ],
+)
+async def test_other_histograms(extra: list[Any], twice: bool) -> None:
+    async with serving(by_query([*COMPLETE, *buckets(), *extra], [])) as prometheus:
+        found = await prometheus.snapshot(NOW, [0.5])
+    assert isinstance(found, Snapshot)
+    assert twice == found.pods["vision", "a"].twice
+
+
+async def test_no_more_is_asked_of_histograms_than_is_needed() -> None:
+    queries: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        queries.append(str((await request.post())["query"]))
+        return answer([])
+
+    async with serving(handler) as prometheus:
+        await prometheus.snapshot(NOW, [0.5, 0.0125])
+    assert 'le=~"|[+]Inf|12[.]5([.]0)?|500([.]0)?"' in queries[0]
+
+
 async def test_quantiles_of_somebody_else_are_left_out() -> None:
     strange = {"metric": labels(quantile="most"), "value": [NOW, "1"]}
     async with serving(by_query(COMPLETE, [strange])) as prometheus:
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert isinstance(found, Snapshot)
     assert () == found.pods["vision", "a"].quantiles
 
@@ -158,14 +207,14 @@ async def test_a_label_may_be_called_metric() -> None:
     found_in = {"metric": "requests", "values": "many"}
     counters = [series(s["metric"]["__name__"], "1", **found_in) for s in COMPLETE]
     async with serving(by_query(counters, QUANTILES)) as prometheus:
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert isinstance(found, Snapshot)
     assert ((NOW, 1),) == found.pods["vision", "a"].successes
 
 
 async def test_no_series_at_all_are_no_pods() -> None:
     async with serving(by_query([], [])) as prometheus:
-        assert Snapshot(NOW, {}) == await prometheus.snapshot(NOW)
+        assert Snapshot(NOW, {}) == await prometheus.snapshot(NOW, [0.5])
 
 
 # One text for both, so that an outage of changing faces does not rewrite the status of all agents.
@@ -205,7 +254,7 @@ async def strange(_request: web.Request) -> web.Response:
 )
 async def test_a_bad_answer_is_no_data_and_says_why(handler: Handler, why: str) -> None:
     async with serving(handler) as prometheus:
-        assert NoData(why) == await prometheus.snapshot(NOW)
+        assert NoData(why) == await prometheus.snapshot(NOW, [0.5])
         assert NoData(why) == await prometheus.slo_windows(NOW, 7)
 
 
@@ -230,7 +279,7 @@ async def test_an_answer_of_another_shape_is_no_data(data: Any) -> None:
         return web.json_response({"status": "success", "data": data})
 
     async with serving(handler) as prometheus:
-        assert isinstance(await prometheus.snapshot(NOW), NoData)
+        assert isinstance(await prometheus.snapshot(NOW, [0.5]), NoData)
         assert isinstance(await prometheus.slo_windows(NOW, 7), NoData)
 
 
@@ -238,18 +287,18 @@ async def test_a_token_that_cannot_be_sent_is_no_data(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_bytes(b"\xff\xfe")
     async with serving(by_query([], []), bearer_token_file=token) as prometheus:
-        assert NoData(DOES_NOT_ANSWER) == await prometheus.snapshot(NOW)
+        assert NoData(DOES_NOT_ANSWER) == await prometheus.snapshot(NOW, [0.5])
 
 
 async def test_nobody_there_is_no_data() -> None:
     prometheus = Prometheus(Connection("http://127.0.0.1:9"), [])
-    found = await prometheus.snapshot(NOW)
+    found = await prometheus.snapshot(NOW, [0.5])
     await prometheus.close()
     assert NoData(DOES_NOT_ANSWER) == found
 
 
 async def test_without_a_url_the_setting_is_named() -> None:
-    found = await Prometheus(Connection(None), []).snapshot(NOW)
+    found = await Prometheus(Connection(None), []).snapshot(NOW, [0.5])
     assert isinstance(found, NoData)
     assert "prometheus.url" in found.why
 
@@ -264,11 +313,11 @@ async def test_the_token_is_read_anew_each_time(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("first\n")
     async with serving(handler, bearer_token_file=token) as prometheus:
-        await prometheus.snapshot(NOW)
+        await prometheus.snapshot(NOW, [0.5])
         token.write_text("second\n")
-        await prometheus.snapshot(NOW)
+        await prometheus.snapshot(NOW, [0.5])
         token.unlink()
-        found = await prometheus.snapshot(NOW)
+        found = await prometheus.snapshot(NOW, [0.5])
     assert ["Bearer first"] * 2 + ["Bearer second"] * 2 == seen
     assert isinstance(found, NoData)
 
@@ -283,7 +332,7 @@ async def test_only_the_namespaces_that_are_watched_are_asked_for() -> None:
     async with serving(handler) as whole:
         url = whole._connection.url
         some = Prometheus(Connection(url), ["a", "b"])
-        await some.snapshot(NOW)
+        await some.snapshot(NOW, [0.5])
         await some.close()
     assert all('namespace=~"a|b"' in query for query in queries)
 

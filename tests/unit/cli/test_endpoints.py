@@ -34,7 +34,7 @@ AGENT = {
 def api(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A cluster with an agent whose Service this machine does not reach."""
     api = client.ApiClient(client.Configuration(host=HOST))
-    monkeypatch.setattr(endpoints, "find_cluster", lambda _: (api, "vision"))
+    monkeypatch.setattr(endpoints, "find_cluster", lambda *_: (api, "vision"))
     monkeypatch.setattr(endpoints, "_service_address", lambda *_: None)
     monkeypatch.setattr(
         client.CustomObjectsApi, "get_namespaced_custom_object", lambda *_, **__: AGENT
@@ -108,12 +108,17 @@ def test_without_either_there_is_neither() -> None:
     assert (None, None) == (server_hostname(endpoint), proxy_url(endpoint))
 
 
-@pytest.mark.parametrize("content", ["a: [", "hello", "apiVersion: v1"])
-def test_a_kubeconfig_that_is_none(tmp_path: Path, content: str) -> None:
+def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     file = tmp_path / "config"
-    file.write_text(content)
-    with pytest.raises(CliError, match="no cluster"):
+    with pytest.raises(CliError) as error:
         find_promise("shoes", None, file)
+    advice = "Give --kubeconfig, or start one: dlagent local up"
+    assert f"no cluster: {file}: no such file. {advice}" == str(error.value)
+
+
+def test_where_an_address_would_do_it_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="Give --kubeconfig or --url, or start one"):
+        find_endpoint("shoes", None, None, tmp_path / "config")
 
 
 def test_without_tls_there_is_nothing_to_check() -> None:

@@ -26,7 +26,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         "    main()\n"
         "except SystemExit:\n"
         "    heavy = {'torch', 'onnx', 'numpy', 'kubernetes', 'kopf', 'tritonclient', 'pydantic',\n"
-        "             'aiohttp', 'matplotlib'}\n"
+        "             'aiohttp', 'matplotlib', 'numba'}\n"
         "    print('HEAVY', sorted(heavy & set(sys.modules)))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "operator")}
@@ -34,7 +34,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, env=env, timeout=60
     )
     assert "HEAVY []" in done.stdout
-    for command in ("infer", "bench", "build", "report", "operator", "local", "version"):
+    for command in ("infer", "bench", "build", "report", "replay", "operator", "local", "version"):
         assert command in done.stdout
 
 
@@ -51,6 +51,9 @@ def test_version_is_one_line() -> None:
         pytest.param(["infer", "a"], 2, "Missing argument", id="argument missing"),
         pytest.param(["nonsense"], 2, "No such command", id="unknown command"),
         pytest.param(["infer", "--help"], 0, "Examples", id="help of a command"),
+        pytest.param(
+            ["local", "--show-completion"], 2, "No such option", id="completion of a command alone"
+        ),
     ],
 )
 def test_exit_codes(args: list[str], exit_code: int, says: str) -> None:
@@ -68,6 +71,17 @@ def test_no_cluster_says_how_to_get_one(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "dlagent local up" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_operator_names_a_kubeconfig_that_is_none(tmp_path: Path) -> None:
+    settings, kubeconfig = tmp_path / "settings.yaml", tmp_path / "config"
+    settings.write_text(
+        "{builder: {image: b}, runtimes: {triton: {image: t, target: {tritonVersion: '1'}}}}"
+    )
+    kubeconfig.write_bytes(b"\x89PNG")
+    done = dlagent("operator", "--settings", str(settings), "--kubeconfig", str(kubeconfig))
+    assert 1 == done.returncode
+    assert f"error: no cluster: {kubeconfig} is no kubeconfig" in done.stderr
 
 
 def test_a_missing_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

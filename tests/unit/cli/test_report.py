@@ -57,6 +57,14 @@ def test_on_a_narrow_terminal_names_stay_whole(folder: Path) -> None:
     assert max(len(line) for line in result.stdout.splitlines()) <= 80
 
 
+def test_how_long_a_batch_takes_as_served_is_ready_for_a_replay(folder: Path) -> None:
+    text = " ".join(run(folder).stdout.split())
+
+    assert "Time of a batch as it is served" in text
+    assert "│ 32 │ 3.25 │" in text
+    assert text.endswith("dlagent replay TRACE --tau 0.05ms,0.1ms --max-batch 32")
+
+
 def test_json_is_the_report_itself(folder: Path) -> None:
     assert REPORT == parse_report(run(folder, "--json").stdout)
 
@@ -107,12 +115,29 @@ def test_a_path_that_is_not_there_is_no_agent() -> None:
         run("no/such/folder")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param([], "shose: no such file or folder, and no cluster", id="a path or agent"),
+        pytest.param(["-n", "vision"], "no cluster: ", id="an agent alone"),
+    ],
+)
+def test_what_is_neither_there_nor_in_a_cluster_is_said(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    with pytest.raises(CliError) as error:
+        run("shose", "--kubeconfig", tmp_path / "none", *arguments)
+
+    assert str(error.value).startswith(said)
+    assert "--url" not in str(error.value)
+
+
 def test_without_matplotlib_it_says_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
 
-    with pytest.raises(CliError, match=r"pip install 'dlagent\[report\]'"):
+    with pytest.raises(CliError, match=r"pip install '\.\[report\]'"):
         run(folder, "--png", folder / "r.png")
 
 
@@ -153,7 +178,7 @@ class FakeCluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster({"a": pod("a")}, {"a": printed(REPORT)})
-    monkeypatch.setattr(agent_report, "find_cluster", lambda _: (None, "vision"))
+    monkeypatch.setattr(agent_report, "find_cluster", lambda *_: (None, "vision"))
     monkeypatch.setattr(agent_report, "find_agent", lambda *_: {"status": fake.status})
     monkeypatch.setattr(client, "CoreV1Api", lambda _: fake)
     return fake

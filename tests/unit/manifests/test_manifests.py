@@ -34,7 +34,8 @@ from tests.unit.manifests.objects import (
     serving_deployment,
     triton,
 )
-from tests.unit.reconcile.fake import SETTINGS, summary
+from tests.unit.reconcile.build_summary import summary
+from tests.unit.reconcile.fake import SETTINGS
 
 GOLDEN = Path(__file__).parent / "golden"
 FULL = Serving.model_validate(
@@ -209,6 +210,24 @@ def test_a_pod_has_time_to_drain(sleep: int, exit_timeout: int, expected: int) -
     assert expected == obj["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
     assert f"--exit-timeout-secs={exit_timeout}" in triton(obj)["args"]
     assert (sleep > 0) == ("lifecycle" in triton(obj))
+
+
+@pytest.mark.parametrize(("version", "expected"), [("24.10", 0), ("26.02", 1)])
+def test_a_triton_that_has_histograms_is_asked_for_them(version: str, expected: int) -> None:
+    profile = SETTINGS.runtimes["triton"]
+    target = profile.target.model_copy(update={"triton_version": version})
+    obj = deployment.deployment(
+        OWNER,
+        REVISION,
+        Serving(),
+        profile.model_copy(update={"target": target}),
+        SETTINGS.builder,
+        SETTINGS.drain,
+        SETTINGS.artifacts,
+    )
+    arguments = triton(obj)["args"]
+    assert expected == arguments.count("--metrics-config=histogram_latencies=true")
+    assert "--metrics-config=summary_latencies=true" in arguments
 
 
 def test_the_pods_address_comes_first_and_cannot_be_replaced() -> None:

@@ -13,16 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dlagent.api import names
-from dlagent.api.types import DataType, Tensor
-from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import BuildRequest, artifact_key
-from dlagent.domain.artifact.selfcheck import ExpectedOutput, SelfCheck
+from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.artifact.summary import FailureReason, Outcome, Summary, failed
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.sweep.unused import SweepReport
 from dlagent.reconcile import observe
 from dlagent.reconcile.ports import Object
 from dlagent.runtime.settings import parse_settings
+from tests.unit.reconcile.build_summary import summary
 from tests.unit.reconcile.merging import merged
 
 Objects = list[Object]
@@ -41,32 +40,6 @@ SETTINGS = parse_settings(
 
 class Crash(BaseException):
     """The operator's process ends here."""
-
-
-def summary(key: str, sha256: str, outcome: Outcome = Outcome.PUBLISHED) -> Summary:
-    """What a build of a small model says."""
-    image = Tensor(name="image", data_type=DataType.FP32, shape=[4])
-    logits = Tensor(name="logits", data_type=DataType.FP32, shape=[2])
-    return Summary(
-        outcome=outcome,
-        message="done",
-        key=key,
-        source_sha256=sha256,
-        engine="ONNXRuntime",
-        precision="FP32",
-        size_bytes=1000,
-        interface=ModelInterface(inputs=[image], outputs=[logits], batched=True),
-        tau=[TauPoint(batch=1, milliseconds=1.0), TauPoint(batch=8, milliseconds=4.0)],
-        self_check=SelfCheck(
-            seed="s",
-            inputs=[image],
-            outputs=[
-                ExpectedOutput(name="logits", data_type=DataType.FP32, shape=[1, 2], head=[0.5])
-            ],
-            relative_tolerance=1e-3,
-            absolute_tolerance=1e-3,
-        ),
-    )
 
 
 def agent_object(name: str = "shoes", **spec: Any) -> Object:
@@ -95,6 +68,7 @@ class FakeCluster:
         self.hold_builds = False
         self.speaking = "build"  # the container of a build whose log says something
         self.hold_sweeps = False
+        self.start_seconds: float | None = None  # how long pods say that they took to be ready
         self.used_at: dict[str, datetime] = {}  # when a build published or found an artifact
         self.broken: Callable[[Object], bool] = lambda _deployment: False
         self.lying: Callable[[Object], bool] = lambda _deployment: False
@@ -356,12 +330,12 @@ class FakeCluster:
             pod_metadata = _child(deployment, f"{name}-{next(self._ids)}")
             pods.append(self.put({"kind": "Pod", "metadata": pod_metadata, "status": {}}))
         for pod in pods[:wanted]:
-            status = self._pod_status(deployment)
+            status = self._pod_status(deployment, pod)
             if pod["status"] != status:
                 pod["status"] = status
                 self.put(pod)
 
-    def _pod_status(self, deployment: Object) -> Object:
+    def _pod_status(self, deployment: Object, pod: Object) -> Object:
         loader = deployment["spec"]["template"]["spec"]["initContainers"][0]
         key = loader["args"][loader["args"].index("--key") + 1]
         if key not in self.stored:
@@ -380,8 +354,15 @@ class FakeCluster:
         return {
             "phase": "Running",
             "podIP": deployment["metadata"]["name"],
-            "conditions": [{"type": "Ready", "status": "True"}],
+            "conditions": [{"type": "Ready", "status": "True", **self._since(pod)}],
         }
+
+    def _since(self, pod: Object) -> Object:
+        if self.start_seconds is None:
+            return {}
+        created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
+        ready = created + timedelta(seconds=self.start_seconds)
+        return {"lastTransitionTime": _stamp(ready)}
 
 
 def _child(parent: Object, name: str) -> Object:

@@ -6,11 +6,12 @@ ready, each answers so many requests a second, and the rest waits. Faults are se
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
 from dlagent.api.names import NAME_LABEL
+from dlagent.domain.scaling.past import Past
 from dlagent.domain.scaling.samples import PodSamples, Sample, Snapshot, SnapshotReading
 from dlagent.domain.scaling.slo import SloWindow
 from dlagent.domain.scaling.values import NoData
@@ -18,6 +19,7 @@ from dlagent.reconcile.ports import Object
 from tests.unit.reconcile.fake import FakeCluster
 
 SCRAPE_SECONDS = 15
+THRESHOLD_SECONDS = 0.05  # that of an agent of `fake`
 
 
 class _Counted(NamedTuple):
@@ -35,15 +37,21 @@ class FakeMetrics:
         self.pod_rate = math.inf  # requests/s that a pod answers at most
         self.fault: NoData | None = None
         self.quantiles: tuple[tuple[float, float], ...] = ((0.5, 0.02), (0.99, 0.04))
+        self.favoured: float | None = None  # the share of the requests that the first pod gets
+        self.in_time: float | None = None  # what a histogram counts in time
         self.windows: dict[tuple[str, str], SloWindow] = {}
+        self.pasts: dict[tuple[str, str], Past] = {}
         self._counted: dict[tuple[str, str], list[_Counted]] = defaultdict(list)
 
-    async def snapshot(self, at: float) -> SnapshotReading:
+    async def snapshot(self, at: float, thresholds: Collection[float]) -> SnapshotReading:
         if self.fault is not None:
             return self.fault
         return Snapshot(
             at,
-            {pod: _samples(counted, self.quantiles) for pod, counted in self._counted.items()},
+            {
+                pod: _samples(counted, self.quantiles, self.in_time)
+                for pod, counted in self._counted.items()
+            },
         )
 
     async def slo_windows(
@@ -51,14 +59,22 @@ class FakeMetrics:
     ) -> Mapping[tuple[str, str], SloWindow] | NoData:
         return self.windows if self.fault is None else self.fault
 
+    async def past(self, agent: tuple[str, str], at: float) -> Past | NoData:
+        return self.pasts.get(agent, Past()) if self.fault is None else self.fault
+
     def advance(self, scrapes: int = 1) -> None:
         """Let so many scrape intervals pass."""
         for _ in range(scrapes):
             self.cluster.time += timedelta(seconds=SCRAPE_SECONDS)
             for name, rate in self.rates.items():
                 pods = [pod for pod in self.cluster.of_kind("Pod") if _serves(pod, name)]
-                for pod in pods:
-                    self._serve(pod, SCRAPE_SECONDS * rate / len(pods))
+                for number, pod in enumerate(pods):
+                    self._serve(pod, SCRAPE_SECONDS * rate * self._share(number, len(pods)))
+
+    def _share(self, number: int, pods: int) -> float:
+        if self.favoured is None or pods == 1:
+            return 1 / pods
+        return self.favoured if number == 0 else (1 - self.favoured) / (pods - 1)
 
     def _serve(self, pod: Object, arrived: float) -> None:
         counted = self._counted[pod["metadata"]["namespace"], pod["metadata"]["name"]]
@@ -74,7 +90,9 @@ def _serves(pod: Object, agent: str) -> bool:
     return ready and pod["metadata"].get("labels", {}).get(NAME_LABEL) == agent
 
 
-def _samples(counted: list[_Counted], quantiles: tuple[tuple[float, float], ...]) -> PodSamples:
+def _samples(
+    counted: list[_Counted], quantiles: tuple[tuple[float, float], ...], in_time: float | None
+) -> PodSamples:
     recent = counted[-4:]
     successes: tuple[Sample, ...] = tuple((c.at, c.answered) for c in recent)
     return PodSamples(
@@ -83,4 +101,12 @@ def _samples(counted: list[_Counted], quantiles: tuple[tuple[float, float], ...]
         pending=tuple((c.at, c.waiting) for c in recent),
         inferences=successes,
         quantiles=quantiles,
+        buckets=() if in_time is None else _buckets(successes, in_time),
     )
+
+
+def _buckets(
+    successes: tuple[Sample, ...], in_time: float
+) -> tuple[tuple[float, tuple[Sample, ...]], ...]:
+    within = tuple((at, in_time * value) for at, value in successes)
+    return ((THRESHOLD_SECONDS, within), (math.inf, successes))

@@ -1,11 +1,13 @@
 """A process of the operator on a fake cluster, and what matters in the end of its work."""
 
+from collections.abc import Collection
 from typing import Any
 
+from dlagent.domain.scaling.past import Past
 from dlagent.domain.scaling.values import NoData
 from dlagent.domain.status.errors import ClusterError
 from dlagent.reconcile.agent import AgentReconciler
-from dlagent.reconcile.ports import Key, MetricsSource
+from dlagent.reconcile.ports import BatchStatistics, Key, MetricsSource
 from dlagent.reconcile.routing import keys_for
 from dlagent.reconcile.scaling import Scaler
 from dlagent.runtime.settings import Settings
@@ -15,11 +17,21 @@ from tests.unit.reconcile.fake import SETTINGS, FakeCluster
 class NoPrometheus:
     """Fits `reconcile.ports.MetricsSource`, and knows nothing; `load` has one that does."""
 
-    async def snapshot(self, at: float) -> NoData:
+    async def snapshot(self, at: float, thresholds: Collection[float]) -> NoData:
         return NoData("no Prometheus is named")
 
     async def slo_windows(self, at: float, days: int) -> NoData:
         return NoData("no Prometheus is named")
+
+    async def past(self, agent: tuple[str, str], at: float) -> Past | NoData:
+        return NoData("no Prometheus is named")
+
+
+class NoStatistics:
+    """Fits `reconcile.ports.BatchStatistics`: no pod tells anything."""
+
+    async def batch_counts(self, pod: str, pod_ip: str, at: float) -> NoData:
+        return NoData("this pod counts nothing")
 
 
 class Operator:
@@ -33,12 +45,14 @@ class Operator:
         cluster: FakeCluster,
         settings: Settings = SETTINGS,
         metrics: MetricsSource | None = None,
+        statistics: BatchStatistics | None = None,
     ) -> None:
         self.cluster = cluster
         self.woken: list[Key] = []
         self.scaler = Scaler(
             cluster,
             metrics or NoPrometheus(),
+            statistics or NoStatistics(),
             cluster,
             settings,
             self.woken.append,

@@ -18,6 +18,11 @@ SAME: list[tuple[str, Any, Any]] = [
     ("an empty list is dropped by the apiserver", {"args": []}, {"args": None}),
     ("a null means absent", {"a": None}, {}),
     (
+        "a variable's empty value is dropped by the apiserver",
+        {"env": [{"name": "N", "value": ""}]},
+        {"env": [{"name": "N"}]},
+    ),
+    (
         "others may add a container",
         {"containers": [{"name": "a"}]},
         {"containers": [{"name": "x"}, {"name": "a", "image": "i"}]},
@@ -58,6 +63,12 @@ DIFFERENT: list[tuple[str, Any, Any]] = [
         {"env": [{"name": "N", "value": "1"}]},
         {"env": [{"name": "N", "value": "1000m"}]},
     ),
+    (
+        "a variable is to be empty and is not",
+        {"env": [{"name": "N", "value": ""}]},
+        {"env": [{"name": "N", "value": "1"}]},
+    ),
+    ("a label without a value is gone", {"labels": {"a": ""}}, {"labels": {}}),
     ("a quantity that differs", {"limits": {"cpu": "1"}}, {"limits": {"cpu": "2"}}),
     ("a list became a map", {"a": [1]}, {"a": {"b": 1}}),
 ]

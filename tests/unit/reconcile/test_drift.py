@@ -140,6 +140,48 @@ async def test_what_only_has_the_agents_name_is_never_written(
     assert ("True", "Serving") == told(cluster, "Ready", "default")
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        pytest.param("dlagent.io/revision", id="the revision"),
+        pytest.param("dlagent.io/name", id="the agent"),
+        pytest.param("app.kubernetes.io/component", id="the component"),
+    ],
+)
+async def test_a_label_that_somebody_edits_does_not_stop_what_serves(
+    cluster: FakeCluster, operator: Operator, label: str
+) -> None:
+    await served(cluster, operator)
+    expected = end_state(cluster)
+    deployment = cluster.of_kind("Deployment")[0]
+    deployment["metadata"]["labels"] = deployment["metadata"]["labels"] | {label: "edited"}
+    cluster.put(deployment)
+    cluster.requests.clear()
+    await operator.settle()
+    assert "delete Deployment" not in cluster.requests
+    assert expected == end_state(cluster)
+
+
+async def test_a_copy_that_somebody_made_of_a_deployment_is_theirs(
+    cluster: FakeCluster, operator: Operator
+) -> None:
+    await served(cluster, operator, scaling={"mode": "Manual"}, replicas=1)
+    (name,) = deployments(cluster)
+    own = cluster.objects["Deployment", NAMESPACE, name]
+    metadata = {"name": "a-copy", "labels": own["metadata"]["labels"]}
+    theirs = cluster.put(
+        {"kind": "Deployment", "metadata": metadata, "spec": copy.deepcopy(own["spec"])}
+    )
+    before = copy.deepcopy(theirs)
+    cluster.edit(replicas=2)
+    await operator.settle()
+    assert 2 == cluster.objects["Deployment", NAMESPACE, name]["spec"]["replicas"]
+    cluster.edit(serving={"maxBatchSize": 4})
+    await operator.settle()
+    assert name not in deployments(cluster)
+    assert before == cluster.objects["Deployment", NAMESPACE, "a-copy"]
+
+
 async def test_two_agents_do_not_fight_for_a_name(cluster: FakeCluster, operator: Operator) -> None:
     await served(cluster, operator)
     cluster.put(agent_object("shoes-pods"))  # shoes has a Service of this name

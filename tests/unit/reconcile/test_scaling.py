@@ -5,8 +5,11 @@ The modes are in test_scaling_modes.py, the promise is in test_promise.py.
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dlagent.domain.scaling.history import History
+from dlagent.domain.scaling.past import Past
 from dlagent.reconcile import scaling
 from dlagent.reconcile.ports import Key
 from dlagent.reconcile.scaled import scaled_agent
@@ -50,6 +53,21 @@ async def test_fewer_only_after_the_whole_hold_time_and_one_at_a_time(world: Wor
     assert 3 == world.events("ScaledDown")
 
 
+async def test_pods_that_start_slower_than_the_setting_says_are_kept_for_longer(
+    world: World,
+) -> None:
+    world.cluster.start_seconds = 100
+    await measured(world)
+    world.load(3.5)
+    await world.ticks(20)
+    assert 4 == world.replicas()
+    world.load(0.1)
+    await world.ticks(19)
+    assert 4 == world.replicas()
+    await world.ticks(4)
+    assert 3 == world.replicas()
+
+
 async def test_nothing_is_lowered_while_nothing_is_known(world: World) -> None:
     await measured(world)
     world.load(2.5)
@@ -90,6 +108,22 @@ async def test_a_restart_lowers_nothing_before_another_hold_time(world: World) -
     assert 3 == world.replicas()
 
 
+async def test_a_restart_decides_by_what_prometheus_remembers(world: World) -> None:
+    """Two days in which for two of each ten minutes four times as much came: now they are due."""
+    await measured(world)
+    world.load(0.5)
+    await world.ticks(5)
+    assert 1 == world.replicas(), "nothing is known of the past"
+    rate = world.metrics.rates["shoes"]
+    usual = np.tile(np.repeat([4 * rate, rate], [2, 8]), 288).astype(np.float32)
+    past = Past(History(usual, world.cluster.time.timestamp()))
+    world.metrics.pasts[NAMESPACE, "shoes"] = past
+    world.restart()
+    await world.ticks(1)
+    assert world.replicas() > 1
+    assert "Forecast" == world.scaling.reason
+
+
 async def test_an_operator_that_died_before_it_wrote_the_status_lowers_nothing(
     world: World,
 ) -> None:
@@ -118,7 +152,7 @@ async def test_what_somebody_else_makes_of_the_deployment_is_put_right(world: Wo
 
 async def test_the_steady_state_under_load_writes_nothing(world: World) -> None:
     await measured(world)
-    world.load(1.5)
+    world.load(1.2)
     await world.ticks(HOLD_TICKS + 4)
     versions = world.cluster.versions()
     await world.ticks(30)
@@ -216,3 +250,20 @@ async def test_an_artifact_whose_times_cannot_be_used_holds_up_no_other(
     )
     await world.ticks(5)
     assert 3 == world.replicas()
+
+
+async def test_a_pod_that_gets_most_of_it_is_named_and_brings_no_more_replicas(
+    world: World,
+) -> None:
+    await measured(world)
+    world.load(2.5)
+    await world.ticks(8)
+    world.metrics.favoured = 0.8
+    await world.ticks(20)
+    assert ("True", "TrafficSkew") == told(world.cluster, "ScalingLimited")
+    assert "Of 3 pods that answer, shoes-" in message(world.cluster, "ScalingLimited")
+    assert 1 == world.events("TrafficSkew")
+    assert 3 == world.replicas()
+    world.metrics.favoured = None
+    await world.ticks(12)
+    assert ("False", "WithinLimits") == told(world.cluster, "ScalingLimited")

@@ -1,5 +1,9 @@
 """Who decides the number of replicas in each mode, and what becomes of it when the mode changes."""
 
+from typing import Any
+
+import pytest
+
 from tests.unit.reconcile.lives import served, status, told
 from tests.unit.reconcile.world import HOLD_TICKS, World, measured
 
@@ -60,6 +64,25 @@ async def test_a_number_set_by_hand_in_between_is_taken_over(world: World) -> No
     world.cluster.edit(scaling={"mode": "Auto"}, replicas=None)
     await world.operator.settle()
     await world.ticks(2)
+    assert 4 == world.replicas()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"scaling": {"mode": "Advise"}}, id="Advise"),
+        pytest.param({"scaling": {"mode": "Auto"}}, id="Auto"),
+    ],
+)
+async def test_a_deployment_that_somebody_deletes_comes_back_as_large_as_it_was(
+    world: World, spec: dict[str, Any]
+) -> None:
+    world.metrics.rates["shoes"] = 1.0
+    await served(world.cluster, world.operator, scaling={"mode": "Manual"}, replicas=4)
+    world.cluster.edit(replicas=None, **spec)
+    await world.operator.settle()
+    world.cluster.remove("Deployment", world.cluster.of_kind("Deployment")[0]["metadata"]["name"])
+    await world.operator.settle()
     assert 4 == world.replicas()
 
 

@@ -13,6 +13,7 @@ from dlagent.api import names
 from dlagent.domain.status.errors import ClusterError
 from dlagent.domain.status.model import parse_status
 from dlagent.domain.sweep.unused import SweepReport
+from dlagent.manifests.store import STORE_LABELS
 from dlagent.manifests.sweep import SWEEP_NAME
 from dlagent.reconcile.sweep import Sweeper
 from tests.unit.reconcile.fake import NAMESPACE, SETTINGS, FakeCluster, agent_object
@@ -240,6 +241,57 @@ async def test_an_apiserver_that_fails_is_tried_at_the_next_look(
     cluster.on_write = fail
     await swept.looks(1)
     cluster.on_write = lambda _when, _number: None
+    await swept.looks()
+
+    assert [SweepReport(kept_count=1)] == swept.told
+
+
+async def test_a_note_of_the_last_sweep_that_somebody_edited_is_no_note(
+    cluster: FakeCluster, operator: Operator, swept: Swept
+) -> None:
+    await served(cluster, operator)
+    note = {"started": "2025-01-01T00:00:00"}
+    metadata = {"name": SWEEP_NAME, "labels": STORE_LABELS}
+    cluster.put({"kind": "ConfigMap", "metadata": metadata, "data": note})
+    cluster.time += DAY
+
+    await swept.looks()
+
+    assert [SweepReport(kept_count=1)] == swept.told
+
+
+async def test_a_namespace_that_cannot_be_looked_at_does_not_hold_up_others(
+    cluster: FakeCluster, operator: Operator, swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await served(cluster, operator)
+    other = agent_object()
+    other["metadata"]["namespace"] = "a-first"
+    cluster.put(other)
+    cluster.time += DAY
+    get = cluster.get
+
+    def fail(kind: str, namespace: str, name: str) -> Any:
+        if namespace == "a-first":
+            raise ValueError("nobody thought of this")
+        return get(kind, namespace, name)
+
+    monkeypatch.setattr(cluster, "get", fail)
+    await swept.looks()
+
+    assert [SweepReport(kept_count=1)] == swept.told
+
+
+async def test_a_clock_that_was_ahead_for_a_while_does_not_end_sweeps(
+    cluster: FakeCluster, operator: Operator, swept: Swept
+) -> None:
+    await served(cluster, operator)
+    cluster.time += 1000 * DAY
+    cluster.hold_sweeps = True
+    await swept.sweeper.tick()
+    cluster.remove("Job", SWEEP_NAME)
+    cluster.time -= 999 * DAY
+    cluster.hold_sweeps = False
+
     await swept.looks()
 
     assert [SweepReport(kept_count=1)] == swept.told

@@ -110,6 +110,36 @@ def test_a_late_deletion_does_not_take_the_next_of_that_name(cache: Cache) -> No
     assert version_of(cache, "a") == "9"
 
 
+def test_an_answer_to_a_write_that_comes_after_the_deletion_revives_nothing(
+    cache: Cache, heard: Heard
+) -> None:
+    cache.upsert("Pod", pod("a", 5))
+    cache.delete("Pod", pod("a", 7))
+    cache.upsert("Pod", pod("a", 6))
+    assert cache.get("Pod", "n", "a") is None
+    assert heard.names == ["Pod/a", "Pod/a"]
+
+
+def test_what_is_made_anew_under_the_name_of_what_was_deleted_is_there(cache: Cache) -> None:
+    cache.delete("Pod", pod("a", 7))
+    cache.upsert("Pod", pod("a", 8, uid="u2"))
+    assert version_of(cache, "a") == "8"
+
+
+def test_of_what_was_deleted_only_the_latest_is_remembered() -> None:
+    def deleted(count: int) -> int:
+        cache = Cache(NAME_LABEL, lambda _kind, _obj: None)
+        tracemalloc.start()
+        try:
+            for number in range(count):
+                cache.delete("Pod", pod(f"pod-{number}", number))
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    assert deleted(20000) < 2 * deleted(5000)
+
+
 def test_a_list_prunes_what_is_gone_and_adds_what_is_new(cache: Cache, heard: Heard) -> None:
     cache.upsert("Pod", pod("gone", 5))
     cache.upsert("Pod", pod("stays", 6))

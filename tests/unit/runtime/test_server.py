@@ -8,13 +8,17 @@ from dlagent.runtime.metrics import Metrics
 from dlagent.runtime.server import Server
 
 
+def explained(namespace: str, name: str) -> bytes | None:
+    return b"{}" if (namespace, name) == ("vision", "shoes") else None
+
+
 def ask(metrics: Metrics, not_ready: str | None) -> dict[str, tuple[int, str]]:
     async def main() -> dict[str, tuple[int, str]]:
-        server = Server(metrics, lambda: not_ready, "127.0.0.1", 0)
+        server = Server(metrics, lambda: not_ready, explained, "127.0.0.1", 0)
         port = await server.start()
         answers = {}
         async with aiohttp.ClientSession() as session:
-            for path in ("metrics", "healthz", "readyz"):
+            for path in ("metrics", "healthz", "readyz", "explain/vision/shoes", "explain/a/b"):
                 async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
                     answers[path] = (answer.status, await answer.text())
         await server.stop()
@@ -31,6 +35,12 @@ def test_an_operator_that_is_not_ready_is_healthy_and_says_why() -> None:
 
 def test_an_operator_that_is_ready_says_ok() -> None:
     assert ask(Metrics(), None)["readyz"] == (200, "ok")
+
+
+def test_an_agent_is_explained_where_the_scaler_knows_it() -> None:
+    answers = ask(Metrics(), None)
+    assert (200, "{}") == answers["explain/vision/shoes"]
+    assert (404, "this process has not looked at it") == answers["explain/a/b"]
 
 
 def test_metrics_are_named_by_the_conventions() -> None:

@@ -28,6 +28,16 @@ def test_an_object_store_of_each_service_is_taken(url: str) -> None:
     assert url == parse_settings(SMALLEST + f"artifacts: {{url: '{url}'}}").artifacts.url
 
 
+@pytest.mark.parametrize("size", ["20Gi", "1.5Ti", "20000000000", "2e10"])
+def test_a_size_is_any_quantity_of_kubernetes(size: str) -> None:
+    assert size == parse_settings(SMALLEST + f"artifacts: {{size: {size}}}").artifacts.size
+
+
+@pytest.mark.parametrize("url", ["", "http://prometheus.monitoring:9090", "https://host/path"])
+def test_a_prometheus_has_a_url_or_none(url: str) -> None:
+    assert url == parse_settings(SMALLEST + f"prometheus: {{url: '{url}'}}").prometheus.url
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -35,6 +45,16 @@ def test_an_object_store_of_each_service_is_taken(url: str) -> None:
         pytest.param("- a", "must be a YAML mapping", id="a list"),
         pytest.param("{}", "builder: Field required", id="an empty mapping names what is missing"),
         pytest.param(SMALLEST + "drian: {}", "drian: unknown key", id="a misspelt section"),
+        pytest.param(
+            SMALLEST + "prices: {replica: 1}",
+            "prices.currency: Field required",
+            id="prices in no currency",
+        ),
+        pytest.param(
+            SMALLEST + "prices: {currency: USD, accelerators: {nvidia.com/gpu: -1}}",
+            "prices.accelerators.nvidia.com/gpu: Input should be greater than or equal to 0",
+            id="a price below nothing",
+        ),
         pytest.param(
             SMALLEST + "drain: {sleepSecond: 1}",
             "drain.sleepSecond: unknown key",
@@ -44,6 +64,21 @@ def test_an_object_store_of_each_service_is_taken(url: str) -> None:
             SMALLEST + "artifacts: {url: 'ftp://host/path'}",
             "artifacts.url: String should match pattern",
             id="a store that no adapter reads",
+        ),
+        pytest.param(
+            SMALLEST + "artifacts: {size: 20GB}",
+            "artifacts.size: String should match pattern",
+            id="a size that is no quantity",
+        ),
+        pytest.param(
+            SMALLEST.replace('"builder:1"', '"builder:1", resources: {limits: {memory: 2GB}}'),
+            "builder.resources.limits.memory: String should match pattern",
+            id="a limit that is no quantity",
+        ),
+        pytest.param(
+            SMALLEST + "prometheus: {url: 'prometheus.monitoring:9090'}",
+            "prometheus.url: String should match pattern",
+            id="a URL without http",
         ),
         pytest.param(
             SMALLEST + "artifacts: {secretName: keys}",

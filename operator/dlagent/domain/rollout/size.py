@@ -47,10 +47,13 @@ def carried_over(mode: ScalingMode, told: int | None, told_in: str | None, prese
 
 
 def _present(seen: Seen) -> int:
-    """As many as there are now, whoever asked for them; at first minReplicas."""
+    """As many as there are now, whoever asked for them; at first minReplicas.
+
+    What somebody deleted comes back as large as the status remembers it.
+    """
     deployment = living_deployment(seen) or next(iter(seen.deployments), None)
     if deployment is None or not deployment.scaled:
-        return _bounded(seen, 0)
+        return _bounded(seen, seen.status.replicas or 0)
     return deployment.replicas
 
 

@@ -62,6 +62,11 @@ def latency_quantile(service: ServiceTime, rate: float, share: float) -> float:
     return high
 
 
+def limited(service: ServiceTime) -> ServiceTime:
+    """With batches no larger than this module's arithmetic is quick for."""
+    return replace(service, max_batch=min(service.max_batch, _LARGEST_BATCH))
+
+
 @lru_cache(maxsize=16_384)
 def capacity(service: ServiceTime, threshold_seconds: float, objective: float) -> float:
     """The greatest rate at which the share `objective` of the requests keeps the threshold.
@@ -69,7 +74,7 @@ def capacity(service: ServiceTime, threshold_seconds: float, objective: float) -
     Up to 0.5 % too low: rates are tried on a fixed grid, so that a longer threshold or a lower
     objective never gives less. Below saturation; 0 where even a lone request misses.
     """
-    service = replace(service, max_batch=min(service.max_batch, _LARGEST_BATCH))
+    service = limited(service)
     if attained_share(service, 0.0, threshold_seconds) < objective:
         return 0.0
     too_fast, slow_enough = 0, _STEPS

@@ -9,9 +9,17 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 _HALVINGS = 20  # of an interval that begins at 0 or at half of its end: six digits
+
+
+class LatencySignal(StrEnum):
+    """What told how many answers were in time; the value is shown in a DLAgent's status."""
+
+    HISTOGRAM = "Histogram"  # a count
+    SUMMARY = "Summary"  # an estimate, from quantiles
 
 
 @dataclass(frozen=True, slots=True)

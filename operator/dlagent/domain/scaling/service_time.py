@@ -43,6 +43,11 @@ class ServiceTime:
         return self.base_seconds + self.per_item_seconds * batch
 
     @property
+    def at_once(self) -> int:
+        """How many requests are worked at together where all instances have full batches."""
+        return self.instances * self.max_batch
+
+    @property
     def held_seconds(self) -> float:
         """The longest that a request waits for others; a batch of one that is full waits never."""
         return self.delay_seconds if self.max_batch > 1 else 0.0

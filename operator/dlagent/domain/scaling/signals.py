@@ -17,12 +17,18 @@ from dlagent.domain.scaling.samples import (
     STALE_INTERVALS,
     PodSamples,
     Sample,
+    for_a_rate,
     increase,
     usable,
 )
 from dlagent.domain.scaling.values import Measured, NoData, NoTraffic, Reading
 
 _NOTHING_ANSWERED = NoData("nothing was answered lately")
+# Of a response cache: what it has today is asked anew tomorrow, and a new pod's is empty. So no
+# replica is taken to answer more than ten times what it computes.
+_FEWEST_COMPUTED = 0.1
+# A scrape takes its time, and queries are not made in step with it.
+_OVERDUE_INTERVALS = 1.25
 
 
 class Supply(Enum):
@@ -53,13 +59,26 @@ class PodSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class PodLoad:
+    """One pod's part: requests/s over the last so many seconds, and requests that wait."""
+
+    pod: str
+    rate: float
+    seconds: float
+    waiting: float
+
+
+@dataclass(frozen=True, slots=True)
 class Signals:
     """The load of one agent now. `arrivals` in requests/s, `backlog` in requests that wait.
 
     `replicas` is how many are asked for so far, whatever became of them.
     `counted`: how many requests `arrivals` rests on. `inferences_per_request`: how many rows a
-    request has on average. `latency` is an estimate of all pods together. `missing` are pods that
-    answer but of which there is no fresh sample.
+    request has on average, those that a response cache answers having none. `latency` is an
+    estimate of all pods together. `overdue`: the next sample of some pod should be there by now.
+    `missing` are pods that answer but of which there is no fresh sample. `loads` are of those that
+    answered all the time. `requests` were answered or failed since the tick before, `missed` of
+    them not in time.
     """
 
     arrivals: Reading
@@ -69,7 +88,11 @@ class Signals:
     inferences_per_request: float = 1.0
     latency: Mixture | NoData = _NOTHING_ANSWERED
     pods: tuple[PodSeen, ...] = ()
+    overdue: bool = False
     missing: tuple[str, ...] = ()
+    loads: tuple[PodLoad, ...] = ()
+    requests: float = 0.0
+    missed: float = 0.0
 
     @property
     def latency_missing(self) -> bool:
@@ -106,8 +129,13 @@ def signals(
     replicas: int,
     now: float,
     interval_seconds: float,
+    cached: bool = False,
 ) -> Signals:
-    """`samples` by pod name; `interval_seconds` is Prometheus' scrape interval."""
+    """`samples` by pod name; `interval_seconds` is Prometheus' scrape interval.
+
+    `cached`: the pods have a response cache. What it answers is a request and no inference, and
+    does not wait: each request that waits stands for all that arrived with it.
+    """
     flows: dict[str, _Flow] = {}
     for pod in pods:
         flow = _flow(samples.get(pod.name), pod, now, interval_seconds)
@@ -115,16 +143,34 @@ def signals(
             flows[pod.name] = flow
     expected = [pod.name for pod in pods if _is_expected(pod, now, interval_seconds)]
     missing = tuple(name for name in expected if name not in flows)
+    inferences = _inferences_per_request(flows.values(), _FEWEST_COMPUTED if cached else 1.0)
     return Signals(
         arrivals=_arrivals(flows, len(expected), missing, interval_seconds),
         replicas=replicas,
-        backlog=sum(flow.waiting for flow in flows.values()),
+        backlog=sum(flow.waiting for flow in flows.values()) / min(1.0, inferences),
         counted=sum(flow.arrived for flow in flows.values()),
-        inferences_per_request=_inferences_per_request(flows.values()),
+        inferences_per_request=inferences,
         latency=_latency(samples, flows),
         pods=tuple(pods),
+        overdue=any(
+            now - flows[name].last > _OVERDUE_INTERVALS * interval_seconds
+            for name in expected
+            if name in flows
+        ),
         missing=missing,
+        loads=_loads(pods, flows),
     )
+
+
+def _loads(pods: Sequence[PodSeen], flows: Mapping[str, _Flow]) -> tuple[PodLoad, ...]:
+    found = []
+    for pod in pods:
+        flow = flows.get(pod.name)
+        answers = pod.serving and pod.supply is Supply.READY
+        if answers and flow is not None and flow.first is not None:
+            seconds = flow.last - flow.first
+            found.append(PodLoad(pod.name, flow.arrived / seconds, seconds, flow.waiting))
+    return tuple(found)
 
 
 def _is_expected(pod: PodSeen, now: float, interval: float) -> bool:
@@ -138,9 +184,9 @@ def _flow(
 ) -> _Flow | None:
     if pod_samples is None or pod_samples.twice:
         return None
-    successes = _fresh(pod_samples.successes, now, interval)
-    failures = _fresh(pod_samples.failures, now, interval)
-    pending = _fresh(pod_samples.pending, now, interval)
+    successes = _fresh(for_a_rate(pod_samples.successes), now, interval)
+    failures = _fresh(for_a_rate(pod_samples.failures), now, interval)
+    pending = _fresh(usable(pod_samples.pending), now, interval)
     if not (successes and failures and pending):
         return None
     first = successes[0][0]
@@ -154,7 +200,7 @@ def _flow(
     return _Flow(
         arrived=max(0.0, arrived),
         answered=answered,
-        inferences=increase(usable(pod_samples.inferences), start),
+        inferences=increase(for_a_rate(pod_samples.inferences), start),
         waiting=pending[-1][1],
         first=None if born else first,
         last=successes[-1][0],
@@ -163,9 +209,8 @@ def _flow(
 
 
 def _fresh(samples: tuple[Sample, ...], now: float, interval: float) -> tuple[Sample, ...]:
-    kept = usable(samples)
-    stale = not kept or now - kept[-1][0] > STALE_INTERVALS * interval
-    return () if stale else kept
+    stale = not samples or now - samples[-1][0] > STALE_INTERVALS * interval
+    return () if stale else samples
 
 
 def _arrivals(
@@ -203,12 +248,12 @@ def _rate(flows: Sequence[_Flow], interval: float) -> float:
     return rate + sum(flow.arrived * flow.share_until(until) for flow in new) / seconds
 
 
-def _inferences_per_request(flows: Iterable[_Flow]) -> float:
+def _inferences_per_request(flows: Iterable[_Flow], fewest: float) -> float:
     answered = inferences = 0.0
     for flow in flows:
         answered += flow.answered
         inferences += flow.inferences
-    return max(1.0, inferences / answered) if answered >= 1 else 1.0
+    return max(fewest, inferences / answered) if answered >= 1 else 1.0
 
 
 def _latency(samples: Mapping[str, PodSamples], flows: Mapping[str, _Flow]) -> Mixture | NoData:

@@ -60,7 +60,7 @@ def judge(
     if window.requests < _NO_TRAFFIC_BELOW:
         return SloJudgement(Verdict.NO_TRAFFIC, observed_hours=hours)
     attained = min(1.0, window.good / window.requests)
-    needed = round(_MISSES_TO_JUDGE_BY / (1 - objective))
+    needed = requests_to_judge(objective)
     if window.requests < needed:
         return SloJudgement(
             Verdict.INSUFFICIENT_HISTORY, attained, None, hours, requests_to_judge=needed
@@ -68,6 +68,11 @@ def judge(
     spent = (1 - attained) / (1 - objective)
     verdict = Verdict.MET if attained >= objective else Verdict.BUDGET_SPENT
     return SloJudgement(verdict, attained, _coarse_budget(1 - spent), hours)
+
+
+def requests_to_judge(objective: float) -> int:
+    """Of so many, the objective allows ten to miss."""
+    return round(_MISSES_TO_JUDGE_BY / (1 - objective))
 
 
 def _coarse_budget(left: float) -> int:

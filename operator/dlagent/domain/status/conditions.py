@@ -7,6 +7,7 @@ from datetime import datetime
 from dlagent.api.conditions import ConditionStatus, ConditionType
 from dlagent.api.status import Condition
 from dlagent.domain.status.model import timestamp
+from dlagent.domain.status.redaction import redact
 
 # The apiserver's limit is 32768; a person's is lower.
 _MESSAGE_CHARACTERS = 1024
@@ -50,7 +51,7 @@ def _dated(
         type=finding.type,
         status=status,
         reason=finding.reason,
-        message=finding.message[:_MESSAGE_CHARACTERS],
+        message=redact(finding.message)[:_MESSAGE_CHARACTERS],
         last_transition_time=times.get((finding.type, status)) or timestamp(now),
         observed_generation=generation,
     )

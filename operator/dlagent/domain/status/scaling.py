@@ -12,8 +12,10 @@ from dlagent.api.status import DLAgentStatus, ScalingStatus, SloStatus
 from dlagent.api.types import ScalingMode, Slo
 from dlagent.domain.rollout.seen import Seen
 from dlagent.domain.rollout.size import wanted_replicas
-from dlagent.domain.scaling.decision import Decision, Limit
-from dlagent.domain.scaling.decision import Reason as Why
+from dlagent.domain.scaling.model import Decision, Limit
+from dlagent.domain.scaling.model import Reason as Why
+from dlagent.domain.scaling.schedule import told
+from dlagent.domain.scaling.skew import Skew
 from dlagent.domain.scaling.slo import SloJudgement, Verdict
 from dlagent.domain.status.conditions import Finding, finding_of
 from dlagent.domain.status.model import find_condition, timestamp
@@ -104,7 +106,7 @@ def _active(seen: Seen) -> Finding:
     if decision is None:
         return as_before(seen.status, ConditionType.SCALING_ACTIVE)
     if decision.blind is not None:
-        message = f"{_sentence(decision.blind)} The number of replicas stays as it is."
+        message = f"{_sentence(decision.blind)} The number of replicas does not fall meanwhile."
         return finding(False, Reason.METRICS_UNAVAILABLE, message)
     if spec.scaling.mode is ScalingMode.ADVISE:
         message = (
@@ -122,10 +124,24 @@ def _limited(seen: Seen) -> Finding:
     decision = _decision(seen)
     if decision is None or decision.blind is not None:
         return as_before(seen.status, ConditionType.SCALING_LIMITED)
+    skew = seen.scaling.skew if seen.scaling is not None else None
+    if decision.limit in (None, Limit.AT_MINIMUM) and skew is not None:
+        return Finding(
+            ConditionType.SCALING_LIMITED, True, Reason.TRAFFIC_SKEW, _skew_message(skew)
+        )
     if decision.limit is None:
         return nothing
     message = _limit_message(decision, decision.limit, seen)
     return Finding(ConditionType.SCALING_LIMITED, True, _LIMITS[decision.limit], message)
+
+
+def _skew_message(skew: Skew) -> str:
+    return (
+        f"Of {skew.pods} pods that answer, {skew.pod} has far more to do than the others, which"
+        " more replicas do not mend. Clients that keep a connection stay with its pod: have them"
+        " balance over the headless Service, or end connections now and then; or the pod's node is"
+        " slower than the others."
+    )
 
 
 def _limit_message(decision: Decision, limit: Limit, seen: Seen) -> str:
@@ -135,9 +151,7 @@ def _limit_message(decision: Decision, limit: Limit, seen: Seen) -> str:
         case Limit.AT_MAXIMUM:
             return f"The load needs {needed}; spec.scaling.maxReplicas is {scaling.max_replicas}."
         case Limit.AT_MINIMUM:
-            return (
-                f"The load needs {needed} only; spec.scaling.minReplicas is {scaling.min_replicas}."
-            )
+            return f"The load needs {needed} only; {_lower_bound(seen)}."
         case Limit.INFEASIBLE:
             return (
                 f"No number of replicas answers {latency.objective_percent} % within"
@@ -150,6 +164,16 @@ def _limit_message(decision: Decision, limit: Limit, seen: Seen) -> str:
                 f"The load needs {needed}, and no node takes the next pod. `kubectl get pods`"
                 " shows which resource is missing."
             )
+
+
+def _lower_bound(seen: Seen) -> str:
+    """What keeps the number from being lower."""
+    scaling = seen.agent.spec.scaling
+    scheduled = seen.scaling.scheduled if seen.scaling is not None else None
+    if scheduled is None or scheduled.event.min_replicas <= scaling.min_replicas:
+        return f"spec.scaling.minReplicas is {scaling.min_replicas}"
+    asked = scheduled.event.min_replicas
+    return f"spec.scaling.schedule asks for {asked} ({told(scheduled)})"
 
 
 def scaling_status(seen: Seen, now: datetime) -> ScalingStatus | None:
@@ -199,12 +223,13 @@ def slo_status(seen: Seen, promise: str) -> SloStatus:
     before = seen.status.slo or SloStatus()
     if seen.scaling is None:
         return before.model_copy(update={"promise": promise})
-    judgement = seen.scaling.slo
+    judgement, signal = seen.scaling.slo, seen.scaling.latency_signal
     return SloStatus(
         promise=promise,
         verdict=_VERDICTS[judgement.verdict][1],
         error_budget_left_percent=judgement.budget_left_percent,
         observed_hours=judgement.observed_hours,
+        latency_signal=signal if signal is not None else before.latency_signal,
     )
 
 

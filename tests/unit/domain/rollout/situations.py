@@ -13,7 +13,7 @@ from dlagent.domain.build.artifact import Artifact, artifact_of
 from dlagent.domain.build.containers import BUILD, PUBLISH
 from dlagent.domain.rollout.revision import revision_id
 from dlagent.domain.rollout.seen import Agent, Container, Deployment, Job, Pod, Record, Seen
-from tests.unit.reconcile.fake import summary
+from tests.unit.reconcile.build_summary import summary
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 URI = "pvc://models/shoes.onnx"

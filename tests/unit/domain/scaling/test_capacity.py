@@ -230,7 +230,6 @@ def test_no_quantile_is_finite_where_the_queue_grows_or_for_all_requests() -> No
 
 
 @given(services, loads, loads, stretches)
-@settings(deadline=None)
 def test_more_load_never_helps(
     service: ServiceTime, one: float, other: float, stretch: float
 ) -> None:
@@ -244,7 +243,7 @@ def test_more_load_never_helps(
 
 
 @given(services, st.lists(stretches, min_size=2, max_size=3), st.sampled_from([0.5, 0.95, 0.999]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_longer_threshold_never_gives_less(
     service: ServiceTime, some: list[float], objective: float
 ) -> None:
@@ -254,7 +253,7 @@ def test_a_longer_threshold_never_gives_less(
 
 
 @given(services, stretches, st.lists(st.floats(0.1, 0.9999), min_size=2, max_size=3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_stricter_objective_never_gives_more(
     service: ServiceTime, stretch: float, objectives: list[float]
 ) -> None:
@@ -264,7 +263,7 @@ def test_a_stricter_objective_never_gives_more(
 
 
 @given(services, loads, st.floats(0.01, 0.999))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_quantile_is_where_the_share_is_reached(
     service: ServiceTime, load: float, share: float
 ) -> None:

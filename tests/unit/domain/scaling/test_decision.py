@@ -9,31 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlagent.domain.scaling.capacity import capacity
-from dlagent.domain.scaling.decision import (
-    Decision,
-    Limit,
-    Reason,
-    ScalingSettings,
-    ScalingState,
-    decide,
-)
-from dlagent.domain.scaling.service_time import ServiceTime
+from dlagent.domain.scaling.decision import decide
+from dlagent.domain.scaling.model import Decision, Limit, Reason, ScalingSettings, ScalingState
 from dlagent.domain.scaling.signals import PodSeen, Signals, Supply
 from dlagent.domain.scaling.values import Measured, NoData, NoTraffic, Reading
+from tests.unit.domain.scaling import loads
+from tests.unit.domain.scaling.loads import ONE
 
-SERVICE = ServiceTime(0.040, 0.020, 8)
-SETTINGS = ScalingSettings(
-    service=SERVICE,
-    threshold_seconds=0.5,
-    objective=0.99,
-    min_replicas=1,
-    max_replicas=10,
-    tick_seconds=10,
-    hold_seconds=120,
-    pod_start_seconds=20,
-)
-ONE = capacity(SERVICE, 0.5, 0.99)  # requests/s of one replica
+SETTINGS = replace(loads.SETTINGS, max_replicas=10, pod_start_seconds=20)
 NOW = 1000.0
 
 
@@ -109,7 +92,7 @@ def run(
             id="where no pod comes up more of them do not help",
         ),
         pytest.param(
-            load(1.9, 3, backlog=500, pods=(*pods(2), *pods(1, Supply.UNSCHEDULABLE))),
+            load(1.9, 3, backlog=5000, pods=(*pods(2), *pods(1, Supply.UNSCHEDULABLE))),
             3,
             Reason.BACKLOG,
             id="while no node takes a pod none are added for what waits",
@@ -124,7 +107,7 @@ def run(
             load(
                 1.9,
                 4,
-                backlog=500,
+                backlog=5000,
                 pods=(*pods(2), *pods(1, Supply.STUCK), *pods(1, Supply.UNSCHEDULABLE)),
             ),
             4,
@@ -139,8 +122,8 @@ def run(
                 pods=(*pods(3), *pods(5, Supply.STUCK), *pods(1, Supply.UNSCHEDULABLE)),
             ),
             9,
-            Reason.BACKLOG,
-            id="while no node takes a pod what waits still keeps those that there are",
+            Reason.HOLDING,
+            id="while no node takes a pod those that there are stay for what waits",
         ),
         pytest.param(
             load(2, inferences_per_request=4.0),
@@ -203,6 +186,41 @@ def test_down_after_the_hold_time_one_at_a_time_and_one_a_minute() -> None:
     assert 1 == history[-1]
 
 
+def test_what_is_taken_away_step_by_step_says_how_many_remain_for_now() -> None:
+    state = ScalingState()
+    for number in range(20):
+        now = NOW + 10 * number
+        state, decision = decide(state, load(0.1, 3, now), SETTINGS, now)
+        if decision.desired < 3:
+            break
+    assert decision.message.endswith("1 replica. Fewer were enough for 120 s: 2 replicas for now.")
+
+
+def test_at_the_minimum_nothing_is_taken_away_and_nothing_said_of_it() -> None:
+    settings, state = replace(SETTINGS, min_replicas=3), ScalingState()
+    for number in range(60):
+        now = NOW + 10 * number
+        state, decision = decide(state, load(0.1, 3, now), settings, now)
+        assert (3, Reason.BOUNDS) == (decision.desired, decision.reason)
+        assert "Fewer were enough" not in decision.message
+    _, decision = decide(state, load(3.5, 3, NOW + 600), settings, NOW + 600)
+    assert 4 == decision.desired
+    assert state.lowered_at is None
+
+
+def test_the_last_step_down_to_the_minimum_is_told_as_one() -> None:
+    settings, state, found = replace(SETTINGS, min_replicas=2), ScalingState(), []
+    for number in range(20):
+        now = NOW + 10 * number
+        state, decision = decide(state, load(0.1, 3, now), settings, now)
+        found.append(decision)
+        if decision.desired < 3:
+            break
+    assert [Reason.HOLDING] * 12 == [each.reason for each in found[:12]]
+    assert (2, Reason.BOUNDS) == (decision.desired, decision.reason)
+    assert decision.message.endswith("2 replicas for now.")
+
+
 def test_of_many_a_quarter_may_go_at_a_time() -> None:
     history = run([9.5] * 2 + [0.1] * 14, 10)
     assert 8 == history[-1]
@@ -249,6 +267,14 @@ def test_with_a_pod_that_is_not_measured_nothing_is_lowered() -> None:
     state = ScalingState()
     for number in range(40):
         seen = load(0.1, 3, missing=("pod",))
+        state, decision = decide(state, seen, SETTINGS, NOW + 10 * number)
+        assert 3 == decision.desired
+
+
+def test_while_a_sample_is_overdue_nothing_is_lowered() -> None:
+    state = ScalingState()
+    for number in range(40):
+        seen = load(0.1, 3, NOW + 10 * number, overdue=True)
         state, decision = decide(state, seen, SETTINGS, NOW + 10 * number)
         assert 3 == decision.desired
 

@@ -50,6 +50,35 @@ def seen(samples: dict[str, PodSamples], *pods: PodSeen) -> Signals:
 
 
 @pytest.mark.parametrize(
+    ("age", "overdue"),
+    [
+        pytest.param(1.0, False, id="the next sample is due just now"),
+        pytest.param(1.2, False, id="a scrape takes its time"),
+        pytest.param(1.3, True, id="it should be there"),
+        pytest.param(2.4, True, id="the last one still counts"),
+    ],
+)
+def test_a_sample_that_should_be_there_is_overdue(age: float, overdue: bool) -> None:
+    times = tuple(NOW - INTERVAL * (age + number) for number in (3, 2, 1, 0))
+    found = seen({"old": pod(20, times=times), "other": pod(20)}, OLD, OTHER)
+    assert (overdue, ()) == (found.overdue, found.missing)
+
+
+def with_odd(place: int, value: float) -> tuple[Sample, ...]:
+    """Of a pod that answers 20 a second, and has answered a million."""
+    samples = [(at, 1e6 + 20 * (at - TIMES[0])) for at in TIMES]
+    samples[place] = (samples[place][0], value)
+    return tuple(samples)
+
+
+ODD = [
+    (f"{value:g} at place {place}", with_odd(place, value), NOW - 2)
+    for place in range(4)
+    for value in (0.0, 5e5, 1e12, 9e18)
+]
+
+
+@pytest.mark.parametrize(
     ("samples", "pods", "expected"),
     [
         pytest.param(
@@ -175,6 +204,15 @@ def seen(samples: dict[str, PodSamples], *pods: PodSeen) -> Signals:
             Measured(40, NOW - 2),
             id="one pod's garbage does not move the whole: it is taken for one like the others",
         ),
+        *(
+            pytest.param(
+                {"old": pod(20), "other": replace(pod(20, first=1e6), successes=odd)},
+                (OLD, OTHER),
+                Measured(40, at),
+                id=f"one sample that is {what} does not move the whole",
+            )
+            for what, odd, at in ODD
+        ),
         pytest.param(
             {"old": pod(20)},
             (OLD, OTHER, replace(OLD, name="third")),
@@ -211,6 +249,35 @@ def test_the_rate_says_how_many_requests_it_rests_on() -> None:
 
 def test_pods_that_answer_and_are_not_measured_are_named() -> None:
     assert ("other",) == seen({"old": pod(20)}, OLD, OTHER).missing
+
+
+@pytest.mark.parametrize(
+    ("rows", "cached", "inferences", "backlog"),
+    [
+        pytest.param(0.25, True, 0.25, 40, id="three of four are answered from memory"),
+        pytest.param(0.0, True, 0.1, 100, id="never more than ten times what is computed"),
+        pytest.param(2.0, True, 2.0, 10, id="rows that are computed"),
+        pytest.param(0.25, False, 1.0, 10, id="without a cache each request has a row"),
+    ],
+)
+def test_a_response_cache(rows: float, cached: bool, inferences: float, backlog: float) -> None:
+    samples = {"old": pod(20, rows=rows, waiting=(0, 0, 0, 10))}
+    found = signals(samples, (OLD,), 1, NOW, INTERVAL, cached)
+    assert found.inferences_per_request == pytest.approx(inferences)
+    assert found.backlog == pytest.approx(backlog)
+
+
+def test_the_load_of_each_pod_that_answered_all_the_time() -> None:
+    samples = {
+        "old": pod(20, waiting=(0, 0, 0, 9)),
+        "other": pod(5),
+        "new": pod(5, first=0),
+        "coming": pod(5),
+    }
+    found = seen(samples, OLD, OTHER, NEW, COMING).loads
+    assert ["old", "other"] == [load.pod for load in found]
+    assert found[0].rate == pytest.approx(20 + 9 / 45)
+    assert (45, 9) == (found[0].seconds, found[0].waiting)
 
 
 def test_requests_with_several_rows_are_told_from_inferences() -> None:

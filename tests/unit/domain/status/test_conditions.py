@@ -35,6 +35,15 @@ def test_a_message_is_cut_to_what_a_person_reads() -> None:
     assert 1024 == len(condition.message)
 
 
+def test_a_message_never_holds_what_looks_like_a_credential() -> None:
+    said = "HTTPSConnectionPool: Max retries exceeded with url: /m.onnx?X-Amz-Signature=5ec3e7&a=b"
+    (condition,) = carry_over([], [Finding(ConditionType.READY, False, "R", said)], 1, START)
+    assert "5ec3e7" not in condition.message
+    assert "/m.onnx" in condition.message
+    (again,) = carry_over([condition], [finding_of(condition)], 1, START)
+    assert condition == again
+
+
 def test_a_status_that_somebody_garbled_is_taken_as_empty() -> None:
     assert [] == parse_status({"conditions": "nonsense"}).conditions
     assert [] == parse_status(None).conditions

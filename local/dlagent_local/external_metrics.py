@@ -1,26 +1,29 @@
 """A metrics API for HorizontalPodAutoscalers: how many requests a second an agent answers.
 
 It stands where prometheus-adapter or KEDA would: the apiserver passes on to it what is asked under
-external.metrics.k8s.io, and it asks the cluster's Prometheus. A cluster has one such API, so that
-one test uses it: test_horizontal_pod_autoscaler.py.
+external.metrics.k8s.io, and it asks the cluster's Prometheus. A cluster has one such API at a time.
+Started by the test of an autoscaler in mode Manual and by the benchmark `slo_live`.
 """
+
+from __future__ import annotations
 
 import json
 import math
 import re
 import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+import urllib3
+
+from dlagent_local.kube import Kube, Object, object_path, wait_for
 from dlagent_local.pki import Authority, Identity
-from harness import Json, Kubectl, eventually
 
 METRIC = "dlagent_requests_per_second"
 AGENT_LABEL = "dlagent"  # a selector has this label and no other
@@ -45,43 +48,52 @@ class UnansweredError(Exception):
 
 
 @contextmanager
-def external_metrics(kubectl: Kubectl, prometheus_url: str, folder: Path) -> Iterator[None]:
+def external_metrics(
+    kube: Kube, namespace: str, prometheus_url: str, folder: Path
+) -> Iterator[None]:
     """The API is there while the block runs.
 
-    The Service that leads to it is in kubectl's namespace; `folder` takes its certificate.
+    The Service that leads to it is in `namespace`; `folder` takes its certificate.
+
+    Raises:
+        TimeoutError: the apiserver does not reach it.
     """
-    with _serving(prometheus_url, folder) as port:
-        kubectl.apply(_service(), _api_service(kubectl.namespace, port))
-        try:
-            _wait_available(kubectl)
-            yield
-        finally:
-            kubectl("delete", f"apiservice/{_API_SERVICE}", f"service/{_SERVICE}")
+    with _serving(prometheus_url, folder) as port, ExitStack() as applied:
+        for each in (_service(namespace), _api_service(namespace, port)):
+            kube.apply(each)
+            applied.callback(kube.delete, object_path(each))
+        wait_for("availability of the metrics API", lambda: _listed(kube), _AVAILABLE_SECONDS)
+        yield
 
 
-def requests_per_second(kubectl: Kubectl, agent: str) -> float:
+def requests_per_second(kube: Kube, namespace: str, agent: str) -> float:
     """The metric as an autoscaler gets it, by way of the apiserver.
 
     Raises:
-        KubectlError: there is no number.
+        ApiError: there is no number.
     """
     query = urlencode({"labelSelector": f"{AGENT_LABEL}={agent}"})
-    path = f"/apis/{_GROUP_VERSION}/namespaces/{kubectl.namespace}/{METRIC}?{query}"
-    (item,) = json.loads(kubectl("get", "--raw", path))["items"]
+    answer = kube.get(f"/apis/{_GROUP_VERSION}/namespaces/{namespace}/{METRIC}?{query}")
+    (item,) = answer["items"]
     return int(item["value"].removesuffix("m")) / 1000
 
 
-def _service() -> Json:
+def _listed(kube: Kube) -> bool:
+    """Whether the apiserver passes requests on; ApiError while it does not."""
+    return METRIC in (each["name"] for each in kube.get(f"/apis/{_GROUP_VERSION}")["resources"])
+
+
+def _service(namespace: str) -> Object:
     """The aggregator asks the host that an ExternalName says; any other type needs pods."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": _SERVICE},
+        "metadata": {"name": _SERVICE, "namespace": namespace},
         "spec": {"type": "ExternalName", "externalName": "localhost"},
     }
 
 
-def _api_service(namespace: str, port: int) -> Json:
+def _api_service(namespace: str, port: int) -> Object:
     return {
         "apiVersion": "apiregistration.k8s.io/v1",
         "kind": "APIService",
@@ -95,13 +107,6 @@ def _api_service(namespace: str, port: int) -> Json:
             "insecureSkipTLSVerify": True,
         },
     }
-
-
-def _wait_available(kubectl: Kubectl) -> None:
-    condition = ("--for=condition=Available", f"--timeout={_AVAILABLE_SECONDS}s")
-    kubectl("wait", "apiservice", _API_SERVICE, *condition, timeout_seconds=_AVAILABLE_SECONDS + 10)
-    discovery = ("get", "--raw", f"/apis/{_GROUP_VERSION}")
-    eventually(lambda: METRIC in kubectl(*discovery), what="the apiserver passes requests on")
 
 
 @contextmanager
@@ -140,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         except UnansweredError as error:
             self._send(error.code, _failure(error))
 
-    def _send(self, code: int, answer: Json) -> None:
+    def _send(self, code: int, answer: Object) -> None:
         body = json.dumps(answer).encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -152,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: what failed is in the autoscaler's conditions."""
 
 
-def _answer(target: str, prometheus_url: str) -> Json:
+def _answer(target: str, prometheus_url: str) -> Object:
     asked = urlsplit(target)
     if asked.path == f"/apis/{_GROUP}":
         return _group()
@@ -172,19 +177,21 @@ def _measured(prometheus_url: str, namespace: str, agent: str) -> float:
     """Requests a second. No data is an error: taken for 0, it would have replicas removed."""
     labels = f'namespace="{namespace}",dlagent="{agent}",pod!=""'
     query = f"sum(rate(nv_inference_request_success{{{labels}}}[{_WINDOW_SECONDS}s]))"
-    url = f"{prometheus_url}/api/v1/query?{urlencode({'query': query})}"
+    url = f"{prometheus_url}/api/v1/query"
     try:
-        with urllib.request.urlopen(url, timeout=_PROMETHEUS_SECONDS) as response:
-            result = json.load(response)["data"]["result"]
-    except OSError as error:
-        raise UnansweredError(503, f"Prometheus does not answer: {error}") from error
+        answer = urllib3.request(
+            "GET", url, fields={"query": query}, timeout=_PROMETHEUS_SECONDS, retries=False
+        )
+        result = answer.json()["data"]["result"]
+    except (urllib3.exceptions.HTTPError, ValueError, KeyError) as error:
+        raise UnansweredError(503, f"Prometheus does not answer: {error!r}") from error
     value = float(result[0]["value"][1]) if result else math.nan
     if not math.isfinite(value):
         raise UnansweredError(503, f"no samples of {namespace}/{agent}")
     return value
 
 
-def _values(agent: str, per_second: float) -> Json:
+def _values(agent: str, per_second: float) -> Object:
     item = {
         "metricName": METRIC,
         "metricLabels": {AGENT_LABEL: agent},
@@ -200,7 +207,7 @@ def _values(agent: str, per_second: float) -> Json:
     }
 
 
-def _group() -> Json:
+def _group() -> Object:
     version = {"groupVersion": _GROUP_VERSION, "version": _VERSION}
     return {
         "apiVersion": "v1",
@@ -211,7 +218,7 @@ def _group() -> Json:
     }
 
 
-def _resources() -> Json:
+def _resources() -> Object:
     metric = {
         "name": METRIC,
         "singularName": "",
@@ -227,7 +234,7 @@ def _resources() -> Json:
     }
 
 
-def _failure(error: UnansweredError) -> Json:
+def _failure(error: UnansweredError) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Status",
