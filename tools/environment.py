@@ -21,6 +21,15 @@ BIN = VENV / "bin"
 STAMP = VENV / ".requirements-lock"
 SOURCES = ("operator", "local")
 COMMANDS = {"dlagent": "dlagent.cli.main", "kubectl-dlagent": "dlagent.cli.main"}
+# Guarded: what multiprocessing spawns imports the program that it was started by.
+LAUNCHER = """#!{python}
+import sys
+
+from {module} import main
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
 SUPPORTED = ((3, 11), (3, 12))
 
 
@@ -99,11 +108,14 @@ def _link_sources() -> None:
     """`import dlagent` and .venv/bin/dlagent use the sources of this folder."""
     folders = "".join(f"{ROOT / name}\n" for name in SOURCES)
     (_packages() / "dlagent.pth").write_text(folders)
+    write_commands(BIN, BIN / "python")
+
+
+def write_commands(folder: Path, python: Path) -> None:
+    """The programs of COMMANDS in a folder, to be run by that Python."""
     for name, module in COMMANDS.items():
-        script = BIN / name
-        script.write_text(
-            f"#!{BIN / 'python'}\nimport sys\n\nfrom {module} import main\n\nsys.exit(main())\n"
-        )
+        script = folder / name
+        script.write_text(LAUNCHER.format(python=python, module=module))
         script.chmod(0o755)
 
 

@@ -217,6 +217,7 @@ def _what_next(place: Place, screen: Screen) -> None:
         place.shell,
         f"kubectl get dlagents -n {NAMESPACE} -o wide",
         f"kubectl describe dlagent {loaded} -n {NAMESPACE}",
+        f"dlagent explain {loaded} -n {NAMESPACE}",
         "python -m examples.fashion_mnist.picture 0 > boot.png",
         f"dlagent infer {AGENT} boot.png -n {NAMESPACE}",
         f"dlagent bench {loaded} -n {NAMESPACE} --rate 5..90 --shape steps --duration 3m"

@@ -1,7 +1,7 @@
 """An agent under an open-loop load whose rate rises and falls, and what was seen of it meanwhile.
 
 The load is sent by `dlagent bench`'s own sender in a thread; the agent is looked at once a second.
-Called by `scaling`, which shows and judges it.
+Called by `scaling`, which shows and judges it, and by the benchmark `slo_live`.
 """
 
 import asyncio
@@ -89,18 +89,27 @@ def watch_under_load(
         each: called after each look.
     """
     watched = Watched(Sender(post, Limits(fresh_connections=True)), curve)
+
+    def look() -> None:
+        watched.looks.append(look_at(agent(), watched.sender.now()))
+        each(watched)
+
+    while_sending(watched.sender, curve, look)
+    return watched
+
+
+def while_sending(sender: Sender, curve: RateCurve, each: Callable[[], None]) -> None:
+    """Send the load and call `each` once a second until it is over; always the same arrivals."""
     with ThreadPoolExecutor(1) as pool:
-        sending = pool.submit(_send, watched.sender, curve)
+        sending = pool.submit(_send, sender, curve)
         try:
             while not sending.done():
                 began = time.monotonic()
-                watched.looks.append(look_at(agent(), watched.sender.now()))
-                each(watched)
+                each()
                 wait([sending], max(0.0, _LOOK_SECONDS - (time.monotonic() - began)))
         finally:
-            watched.sender.stop()
+            sender.stop()
     sending.result()
-    return watched
 
 
 def _send(sender: Sender, curve: RateCurve) -> None:

@@ -126,7 +126,8 @@ class OwnPlace:
             raise KubectlError(
                 f"{error}\nThis cluster has no DLAgent operator. Install it:\n"
                 "  helm install dlagent-operator charts/dlagent-operator "
-                "--namespace dlagent-system --create-namespace\n"
+                "--namespace dlagent-system --create-namespace --values my-values.yaml\n"
+                "with the images that docs/how-to/own-cluster.md tells of,\n"
                 "or unset KUBECONFIG to use a cluster on this machine"
             ) from error
         _fresh_namespace(self.kube, screen)

@@ -29,6 +29,7 @@ app = typer.Typer(
     name="local",
     help="A real Kubernetes on this machine: etcd to kubelet, without a container engine or root.",
     no_args_is_help=True,
+    add_completion=False,
 )
 out = Console()
 err = Console(stderr=True)

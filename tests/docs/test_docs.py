@@ -13,17 +13,18 @@ import yaml
 from dlagent.api.conditions import Reason
 from dlagent.api.types import KIND, DLAgentSpec
 from dlagent.domain.artifact.summary import FailureReason
+from dlagent.runtime.settings import Settings, SettingsModel
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = ("docs", "examples", "benchmarks")
-GENERATED = REPOSITORY / "docs/reference"
+GENERATED = {REPOSITORY / "docs/reference" / name for name in ("dlagent.md", "report.md")}
 PAGES = [
     REPOSITORY / "README.md",
     *sorted(
         page
         for folder in FOLDERS
         for page in (REPOSITORY / folder).rglob("*.md")
-        if GENERATED not in page.parents
+        if page not in GENERATED
     ),
 ]
 GOOD_REASONS = {
@@ -79,6 +80,22 @@ def commands(page: Path) -> Iterator[list[str]]:
 def test_links_resolve(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
     missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """What #... can name in a page, as GitHub makes it of the headings."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    plain = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title) for title in titles]
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in plain}
+
+
+@each_page()
+def test_anchors_resolve(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text())
+    inside = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    missing = [anchor for target, anchor in inside if anchor not in anchors(target)]
     assert missing == []
 
 
@@ -171,6 +188,41 @@ def test_every_reason_is_explained() -> None:
     explained = set(re.findall(r"^\| (\w+) \|", page, re.MULTILINE)) - {"reason"}
     reasons = {str(r) for r in Reason} | {str(r) for r in FailureReason}
     assert reasons - explained == {str(r) for r in GOOD_REASONS}
+
+
+def settings_keys(model: type[SettingsModel]) -> Iterator[str]:
+    """The names of all settings, without the paths to them."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name
+        for inner in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(inner, type) and issubclass(inner, SettingsModel):
+                yield from settings_keys(inner)
+
+
+def test_every_setting_is_explained() -> None:
+    page = (REPOSITORY / "docs/reference/settings.md").read_text()
+    explained = {word for code in re.findall(r"`([\w.]+)`", page) for word in code.split(".")}
+    assert set(settings_keys(Settings)) - explained == set()
+
+
+def test_every_metric_is_explained() -> None:
+    page = (REPOSITORY / "docs/reference/metrics.md").read_text()
+    explained = set(re.findall(r"`(dlagent_\w+)`", page))
+    code = "".join(
+        file.read_text() for file in (REPOSITORY / "operator/dlagent/runtime").glob("*.py")
+    )
+    names = set(re.findall(r'"(dlagent_\w+)"', code))
+    assert {name.removesuffix("_total") for name in names} == {
+        name.removesuffix("_total") for name in explained
+    }
+
+
+def test_layout_names_every_package() -> None:
+    page = (REPOSITORY / "docs/explanation/layout.md").read_text()
+    packages = {
+        path.parent.name for path in (REPOSITORY / "operator/dlagent").glob("*/__init__.py")
+    }
+    assert {name for name in packages if f"    {name}/ " not in page} == set()
 
 
 def test_layout_names_what_is_there() -> None:
