@@ -28,6 +28,11 @@ VALUES: dict[str, Json] = {
     "default": {},
     "two-namespaces": {"watchNamespaces": ["shop", "vision"], "replicas": 2},
     "rules": {"prometheusRule": {"enabled": True}},
+    "secured-prometheus": {
+        "volumes": [{"name": "prometheus", "secret": {"secretName": "prometheus-token"}}],
+        "volumeMounts": [{"name": "prometheus", "mountPath": "/etc/prometheus", "readOnly": True}],
+        "settings": {"prometheus": {"bearerTokenFile": "/etc/prometheus/token"}},
+    },
     "local": yaml.safe_load(LOCAL_VALUES.read_text()) if LOCAL_VALUES.exists() else {},
 }
 each_values = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
@@ -119,6 +124,16 @@ def test_the_pod_is_restricted(values: Json) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     } == container["securityContext"]
+
+
+def test_a_token_of_prometheus_can_be_mounted() -> None:
+    values = VALUES["secured-prometheus"]
+    (deployment,) = of_kind(values, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+
+    assert values["volumes"][0] in pod["volumes"]
+    assert values["volumeMounts"][0] in pod["containers"][0]["volumeMounts"]
+    assert Path("/etc/prometheus/token") == settings_of(values).prometheus.bearer_token_file
 
 
 @each_values

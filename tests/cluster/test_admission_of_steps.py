@@ -64,7 +64,7 @@ BAD: list[tuple[str, Json, str]] = [
     (
         "a deviation of 0",
         perceive(normalize={"mean": [0], "std": ["0"]}),
-        "spec.perceive[0].normalize.std: Invalid value: std must be above 0, since it divides;"
+        "spec.perceive[0].normalize.std: Invalid value: must be above 0, since it divides;"
         " remove what does not vary, or use 1",
     ),
     (

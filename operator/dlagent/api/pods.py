@@ -79,17 +79,17 @@ _TOLERATION = _object(
     [],
     Rule(
         "!has(self.operator) || self.operator != 'Exists' || !has(self.value)",
-        "value must not be set with operator Exists; remove it, or set operator: Equal",
+        "must not be set with operator Exists; remove it, or set operator: Equal",
         ".value",
     ),
     Rule(
         "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
-        "key must be set; only operator: Exists tolerates every taint without one",
+        "must be set; only operator: Exists tolerates every taint without one",
         ".key",
     ),
     Rule(
         "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
-        "tolerationSeconds needs effect: NoExecute",
+        "needs effect: NoExecute",
         ".tolerationSeconds",
     ),
 )

@@ -48,7 +48,8 @@ def _fields(schema: Json, path: str) -> str:
 
 def _walk(schema: Json, path: str) -> Iterator[tuple[str, str, str]]:
     for rule in schema.get("x-kubernetes-validations", []):
-        yield path, "rule", f"{rule.get('fieldPath', '').lstrip('.')} {rule['message']}.".strip()
+        field = rule.get("fieldPath", "").lstrip(".")
+        yield path, "rule", f"`{field}`: {rule['message']}." if field else f"{rule['message']}."
     required = schema.get("required", [])
     for name, field in schema.get("properties", {}).items():
         inside = f"{path}.{name}"

@@ -53,7 +53,7 @@ class Normalize(ApiModel):
             ),
             Rule(
                 "self.std.all(value, double(string(value)) > 0.0)",
-                "std must be above 0, since it divides; remove what does not vary, or use 1",
+                "must be above 0, since it divides; remove what does not vary, or use 1",
                 ".std",
             ),
         )

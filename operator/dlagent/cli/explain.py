@@ -63,6 +63,10 @@ def explain(
         str | None,
         typer.Option(metavar="URL", help="Its Prometheus' address; default: through the cluster."),
     ] = None,
+    prometheus_token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The bearer token that --prometheus asks for."),
+    ] = None,
     kubeconfig: Annotated[
         Path | None, typer.Option(help="Default: $KUBECONFIG, then ~/.kube/config.")
     ] = None,
@@ -84,7 +88,8 @@ def explain(
     now = datetime.now(UTC)
     moment = None if at is None else parse_time(at, now)
     api, default_namespace = find_cluster(kubeconfig)
-    way = _Way(api, namespace or default_namespace, agent, operator, prometheus)
+    given = _given_prometheus(prometheus, prometheus_token_file)
+    way = _Way(api, namespace or default_namespace, agent, operator, given)
     situation = way.present() if moment is None else way.past(moment.timestamp())
     spent, unknown = way.spent(situation.at)
     found = sections(situation, spent)
@@ -117,11 +122,35 @@ def parse_time(text: str, now: datetime) -> datetime:
     return moment
 
 
+def _given_prometheus(url: str | None, token_file: Path | None) -> Endpoint | None:
+    """The address that was given, and the token that it is asked with.
+
+    Raises:
+        CliError: a token that cannot be read, or no address that it is for.
+    """
+    if token_file is None:
+        return None if url is None else Endpoint(url.rstrip("/"), urllib3.PoolManager())
+    if url is None:
+        # The apiserver does not pass a token on, and one may not go to whatever it leads to.
+        raise CliError("--prometheus-token-file: give the address that it is for by --prometheus")
+    try:
+        token = token_file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise CliError(f"--prometheus-token-file {token_file}: {error}") from error
+    headers = {"Authorization": f"Bearer {token}"}
+    return Endpoint(url.rstrip("/"), urllib3.PoolManager(), headers)
+
+
 class _Way:
     """To all that is known of one agent: the operator and its Prometheus, each looked for once."""
 
     def __init__(
-        self, api: Any, namespace: str, agent: str, operator: str | None, prometheus: str | None
+        self,
+        api: Any,
+        namespace: str,
+        agent: str,
+        operator: str | None,
+        prometheus: Endpoint | None,
     ) -> None:
         self.namespace, self.agent = namespace, agent
         self._api, self._operator, self._prometheus = api, operator, prometheus
@@ -167,10 +196,7 @@ class _Way:
         return find_operator(self._api, self.namespace)
 
     def _recorder(self) -> Recorder:
-        if self._prometheus is not None:
-            endpoint = Endpoint(self._prometheus.rstrip("/"), urllib3.PoolManager())
-        else:
-            endpoint = prometheus_endpoint(self._api, self._installed.settings)
+        endpoint = self._prometheus or prometheus_endpoint(self._api, self._installed.settings)
         return Recorder(endpoint, self.namespace, self.agent)
 
 
