@@ -99,7 +99,7 @@ class _Making:
         whole = (
             f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
         )
-        progress.begin("fuse", f"fusing {len(request.perceive) + len(request.act)} steps{whole}")
+        progress.begin("fuse", f"making one graph of perceive, network and act{whole}")
         fused = fuse(network, request)
         data = fused.model.SerializeToString(deterministic=True)
         session = runtime.Session(data)

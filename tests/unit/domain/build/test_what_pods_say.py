@@ -28,8 +28,8 @@ from tests.unit.reconcile.build_summary import summary
         ),
         pytest.param(
             (Container("fetch", exit_code=0), Container("build", running=True)),
-            "fusing 2 steps (6 of 9)",
-            "Building: fusing 2 steps (6 of 9).",
+            "comparing with the network (7 of 9)",
+            "Building: comparing with the network (7 of 9).",
             id="it is built",
         ),
         pytest.param(
