@@ -78,8 +78,17 @@ class Connection(Protocol):
     def ca_file(self) -> Path | None: ...
 
 
-# What reading JSON of another shape than Prometheus documents can raise.
-_NOT_AS_DOCUMENTED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+# What reading JSON of another shape than Prometheus documents can raise; a number of hundreds of
+# digits is none for float.
+_NOT_AS_DOCUMENTED = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class _UnansweredError(Exception):
@@ -367,7 +376,7 @@ def _pods(
 ) -> dict[PodName, PodSamples]:
     return {
         pod: PodSamples(
-            **{field: tuple(sums.items()) for field, sums in by_field.items()},
+            **{field: tuple(sorted(sums.items())) for field, sums in by_field.items()},
             quantiles=tuple(sorted(points.get(pod, {}).items())),
             buckets=tuple(
                 (edge, tuple(samples.items()))

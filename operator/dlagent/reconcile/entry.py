@@ -50,6 +50,11 @@ class Entry:
     signals: Signals | None = None
     view: ScalingView | None = None
 
+    @property
+    def learns(self) -> bool:
+        """Whether batch times are of use: its number is decided, and something serves."""
+        return self.scaled.decides and self.serving is not None
+
 
 def outcome(view: ScalingView) -> Hashable:
     """What the reconciler would write of a view: equal outcomes need no visit."""

@@ -1,5 +1,7 @@
 """What the scaler knows of one agent, for who asks why. Called by `scaling`, on demand only."""
 
+from dataclasses import replace
+
 from dlagent.domain.scaling.latency import Mixture
 from dlagent.domain.scaling.model import ScalingSettings, ScalingState
 from dlagent.domain.scaling.need import able
@@ -34,7 +36,7 @@ def situation(
         objective=settings.objective,
         threshold_seconds=settings.threshold_seconds,
         load=_load(signals, view),
-        replica=_replica(scaled, settings, signals, starts),
+        replica=_replica(scaled, settings, state, signals, starts),
         mode=scaled.mode,
         paused=scaled.paused,
         foreseen=view.decision.foreseen if view.decision is not None else None,
@@ -58,7 +60,12 @@ def _load(signals: Signals, view: ScalingView) -> Load:
     )
 
 
-def _replica(scaled: Scaled, settings: ScalingSettings, signals: Signals, starts: int) -> Replica:
+def _replica(
+    scaled: Scaled, settings: ScalingSettings, state: ScalingState, signals: Signals, starts: int
+) -> Replica:
+    rows = state.inferences_per_request
+    if isinstance(signals.arrivals, NoData) and rows is not None:  # decided by those before
+        signals = replace(signals, inferences_per_request=rows)
     one, service = able(signals, settings), settings.service
     if isinstance(one, NoData) or service is None:
         return Replica(start_seconds=settings.pod_start_seconds, starts=starts)

@@ -23,7 +23,12 @@ from dlagent.domain.scaling.look import look
 from dlagent.domain.scaling.model import Decision, ScalingSettings, ScalingState
 from dlagent.domain.scaling.past import remembered
 from dlagent.domain.scaling.pod_starts import PodStarts, pod_start_seconds, pod_starts
-from dlagent.domain.scaling.samples import PodSamples, SnapshotReading, without_warm_up
+from dlagent.domain.scaling.samples import (
+    WINDOW_INTERVALS,
+    PodSamples,
+    SnapshotReading,
+    without_warm_up,
+)
 from dlagent.domain.scaling.schedule import Occurrence, explained, most_demanding, raised
 from dlagent.domain.scaling.signals import Signals
 from dlagent.domain.scaling.situation import Situation
@@ -174,7 +179,6 @@ class Scaler:
         found = {Key(*key) for key in self._reader.keys(KIND)}
         for gone in self._entries.keys() - found:
             del self._entries[gone]
-        self._service_times.keep(found)
         self._pasts.keep(found)
         for number, key in enumerate(found):
             if number % _AT_A_TIME == 0:
@@ -190,6 +194,7 @@ class Scaler:
                 self._entries.pop(key, None)
             else:
                 self._entries[key] = entry
+        self._service_times.keep({key for key, entry in self._entries.items() if entry.learns})
 
     def _entry(self, key: Key, obj: Object) -> Entry | None:
         if observe.is_deleting(obj):
@@ -209,6 +214,8 @@ class Scaler:
         if entry.scaled.mode is not scaled.mode:
             entry.state = ScalingState()
             self._pasts.forget(key)
+        elif scaled.decides and not entry.scaled.decides:
+            self._pasts.forget(key)  # what came while it was paused is recorded
         if entry.scaled.generation != scaled.generation:
             entry.view = None  # its number may have been changed in between by hand
         entry.scaled, entry.serving = scaled, serving
@@ -247,7 +254,7 @@ class Scaler:
         samples: dict[str, PodSamples] = {}
         if not isinstance(snapshot, NoData):
             samples = _of_pods(key, found, snapshot.pods, entry.scaled.warm_up_requests)
-            entry.births = births(entry.births, (pod.name for pod in found), samples)
+            entry.births = self._births(entry, found, samples, now)
         revision = entry.serving.revision if entry.serving is not None else ""
         pods = supply(found, revision, entry.births, now, scaling.pod_start_seconds)
         if isinstance(snapshot, NoData):
@@ -271,10 +278,19 @@ class Scaler:
         entry.settings = raised(scaling, scheduled)
         decision = self._decide(entry, seen, scaling, scheduled, now)
         if decision is not None and decision.capacity is not None:
-            at_once = scaling.service.at_once if scaling.service is not None else 1
+            rows_at_once = scaling.service.at_once if scaling.service is not None else 1
+            at_once = rows_at_once / seen.inferences_per_request
             skew = skew_of(seen.loads, decision.capacity, at_once)
             entry.skew = watched(entry.skew, skew, now)
         self._show(key, entry, decision, scheduled)
+
+    def _births(
+        self, entry: Entry, pods: tuple[Pod, ...], samples: Mapping[str, PodSamples], now: float
+    ) -> dict[str, float]:
+        since = {pod.name: pod.ready_since for pod in pods}
+        ready = {name: at.timestamp() if at is not None else None for name, at in since.items()}
+        window = WINDOW_INTERVALS * self._settings.prometheus.scrape_interval_seconds
+        return births(entry.births, ready, samples, now, window)
 
     def _judge(self, key: Key) -> None:
         entry = self._entries[key]
@@ -312,7 +328,7 @@ class Scaler:
         settings, serving = entry.scaled.settings, entry.serving
         start = pod_start_seconds(entry.starts, settings.pod_start_seconds)
         service = settings.service
-        if service is not None and serving is not None and entry.scaled.decides:
+        if service is not None and serving is not None and entry.learns:
             service = self._service_times.service(key, serving.revision, service, pods, now)
         return replace(settings, service=service, pod_start_seconds=start)
 

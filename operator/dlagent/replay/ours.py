@@ -8,6 +8,7 @@ from dlagent.domain.scaling.history import History
 from dlagent.domain.scaling.ledger import Ledger
 from dlagent.domain.scaling.look import look
 from dlagent.domain.scaling.model import ScalingSettings, ScalingState
+from dlagent.domain.scaling.samples import WINDOW_INTERVALS
 from dlagent.domain.scaling.signals import PodSeen, Supply
 from dlagent.replay.policy import Manifest, Seen
 
@@ -39,7 +40,12 @@ class Ours:
 
     def replicas(self, seen: Seen) -> int:
         samples = seen.samples()
-        self._births = births(self._births, seen.pods, samples)
+        ready = zip(seen.pods, seen.ready, seen.since_ready_seconds, strict=True)
+        ready_since = {
+            pod: seen.now - float(ago) if is_ready else None for pod, is_ready, ago in ready
+        }
+        window = WINDOW_INTERVALS * self._scrape_seconds
+        self._births = births(self._births, ready_since, samples, seen.now, window)
         pods = tuple(self._pods(seen))
         self._ledger, _, measured = look(
             self._ledger,

@@ -261,9 +261,13 @@ async def test_a_bad_answer_is_no_data_and_says_why(handler: Handler, why: str) 
 SERIES = {"metric": labels(__name__="nv_inference_count"), "values": [[NOW, "1"]]}
 
 
+TOO_LONG = {**SERIES, "values": [[int("9" * 400), "1"]]}
+
+
 @pytest.mark.parametrize(
     "data",
     [
+        pytest.param({"result": [TOO_LONG]}, id="a time of hundreds of digits"),
         pytest.param([], id="a list where an object is documented"),
         pytest.param({"result": [NOW, "1"]}, id="a scalar"),
         pytest.param({"result": [None]}, id="null in place of a series"),
@@ -281,6 +285,23 @@ async def test_an_answer_of_another_shape_is_no_data(data: Any) -> None:
     async with serving(handler) as prometheus:
         assert isinstance(await prometheus.snapshot(NOW, [0.5]), NoData)
         assert isinstance(await prometheus.slo_windows(NOW, 7), NoData)
+
+
+async def test_an_answer_without_an_end_to_its_depth_is_no_data() -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(text="[" * 100_000)
+
+    async with serving(handler) as prometheus:
+        assert isinstance(await prometheus.snapshot(NOW, [0.5]), NoData)
+
+
+async def test_what_waits_is_in_the_order_of_time_though_members_were_loaded_later() -> None:
+    name = "nv_inference_pending_request_count"
+    more = [series(name, "1", "2", model="decide_"), series(name, "1", "1", "1", model="act_")]
+    async with serving(by_query([*COMPLETE, *more], [])) as prometheus:
+        found = await prometheus.snapshot(NOW, [0.5])
+    assert isinstance(found, Snapshot)
+    assert ((NOW - 30, 1), (NOW - 15, 2), (NOW, 5)) == found.pods["vision", "a"].pending
 
 
 async def test_a_token_that_cannot_be_sent_is_no_data(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class FakeMetrics:
         self.pod_rate = math.inf  # requests/s that a pod answers at most
         self.fault: NoData | None = None
         self.quantiles: tuple[tuple[float, float], ...] = ((0.5, 0.02), (0.99, 0.04))
+        self.rows = 1  # of a request
         self.favoured: float | None = None  # the share of the requests that the first pod gets
         self.in_time: float | None = None  # what a histogram counts in time
         self.windows: dict[tuple[str, str], SloWindow] = {}
@@ -49,7 +50,7 @@ class FakeMetrics:
         return Snapshot(
             at,
             {
-                pod: _samples(counted, self.quantiles, self.in_time)
+                pod: _samples(counted, self.quantiles, self.in_time, self.rows)
                 for pod, counted in self._counted.items()
             },
         )
@@ -91,7 +92,10 @@ def _serves(pod: Object, agent: str) -> bool:
 
 
 def _samples(
-    counted: list[_Counted], quantiles: tuple[tuple[float, float], ...], in_time: float | None
+    counted: list[_Counted],
+    quantiles: tuple[tuple[float, float], ...],
+    in_time: float | None,
+    rows: int,
 ) -> PodSamples:
     recent = counted[-4:]
     successes: tuple[Sample, ...] = tuple((c.at, c.answered) for c in recent)
@@ -99,7 +103,7 @@ def _samples(
         successes=successes,
         failures=tuple((c.at, 0.0) for c in recent),
         pending=tuple((c.at, c.waiting) for c in recent),
-        inferences=successes,
+        inferences=tuple((at, rows * value) for at, value in successes),
         quantiles=quantiles,
         buckets=() if in_time is None else _buckets(successes, in_time),
     )

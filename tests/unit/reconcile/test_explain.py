@@ -107,6 +107,16 @@ async def test_lost_metrics_are_explained_and_not_taken_for_zero(world: World) -
     assert "needed_replicas" not in gauges
 
 
+async def test_what_a_replica_can_do_is_told_by_the_rows_that_requests_had(world: World) -> None:
+    world.metrics.rows = 8
+    await measured(world)
+    await world.ticks(2)
+    before = explained(world).replica.capacity
+    world.metrics.fault = DOWN
+    await world.ticks(2)
+    assert before == explained(world).replica.capacity
+
+
 async def test_in_mode_manual_nobody_has_decided(world: World) -> None:
     world.metrics.rates["shoes"] = 1.0
     await served(world.cluster, world.operator, scaling={"mode": "Manual"}, replicas=2)

@@ -2,8 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from dlagent.domain.scaling.history import History
+from dlagent.domain.scaling.past import Past
+from dlagent.reconcile.ports import Key
+from tests.unit.reconcile.fake import NAMESPACE
 from tests.unit.reconcile.lives import served, status, told
 from tests.unit.reconcile.world import HOLD_TICKS, World, measured
 
@@ -93,6 +98,25 @@ async def test_in_mode_advise_an_agent_without_replicas_gets_the_fewest(world: W
     world.cluster.edit(scaling={"mode": "Advise"}, replicas=None)
     await world.operator.settle()
     assert 1 == world.replicas()
+
+
+async def test_an_agent_that_goes_on_after_a_pause_is_told_what_came_meanwhile(
+    world: World,
+) -> None:
+    await measured(world)
+    world.cluster.edit(paused=True)
+    await world.operator.settle()
+    await world.ticks(5)
+    usual = np.full(2880, 3 * world.metrics.rates["shoes"], np.float32)
+    past = Past(History(usual, world.cluster.time.timestamp()))
+    world.metrics.pasts[NAMESPACE, "shoes"] = past
+    world.cluster.edit(paused=False)
+    await world.operator.settle()
+    await world.ticks(1)
+    view = world.operator.scaler.view(Key(NAMESPACE, "shoes"))
+    assert view is not None
+    assert view.decision is not None
+    assert view.decision.foreseen is not None, "one tick alone foresees nothing"
 
 
 async def test_a_paused_agent_is_not_scaled(world: World) -> None:

@@ -171,6 +171,23 @@ async def test_pods_that_hang_do_not_hold_up_the_tick(
     assert [(0.0, "a"), (10.0, "a")] == statistics.asked
 
 
+async def test_no_pod_of_a_paused_agent_is_looked_at() -> None:
+    """Its pods may be gone by then, and others have their addresses."""
+    cluster = FakeCluster()
+    metrics = FakeMetrics(cluster)
+    statistics = FakeStatistics()
+    world = World(cluster, metrics, Operator(cluster, metrics=metrics, statistics=statistics))
+    await measured(world)
+    await world.ticks(8)
+    assert statistics.asked
+    world.cluster.edit(paused=True)
+    await world.operator.settle()
+    await world.ticks(1)
+    statistics.asked.clear()
+    await world.ticks(12)
+    assert [] == statistics.asked
+
+
 async def test_replicas_that_are_slower_than_their_build_was_become_more() -> None:
     cluster = FakeCluster()
     metrics = FakeMetrics(cluster)

@@ -171,6 +171,8 @@ def _forecast(situation: Situation) -> tuple[str, ...]:
 def _why_none(situation: Situation) -> str:
     if situation.load.arrivals is None:
         return "nothing is known of the load"
+    if situation.replica.capacity is None:
+        return "it needs the batch times of a replica"
     if situation.replica.feasible is False:
         return "no number of replicas keeps the promise"
     return "it needs ten minutes of traffic to learn from"

@@ -1,9 +1,9 @@
 """Counts how many requests were answered, and how many of them in time: the SLO's bookkeeping.
 
-`account` is called at each tick by dlagent.reconcile.scaling with the state of the tick before. Its
-sums become the operator's counters dlagent_slo_requests_total and dlagent_slo_good_requests_total,
-from which Prometheus has the share over the whole window: a restart loses what happens in it, and
-nothing of the past. A failed request is a missed one.
+`account` is called at each tick, by dlagent.domain.scaling.look, with the state of the tick before.
+Its sums become the operator's counters dlagent_slo_requests_total and
+dlagent_slo_good_requests_total, from which Prometheus has the share over the whole window: a
+restart loses what happens in it, and nothing of the past. A failed request is a missed one.
 
 How many were in time a pod's histogram tells, where the threshold is the end of a bucket; else it
 is estimated from the pod's quantiles.
@@ -145,4 +145,10 @@ def _counted_share(mark: _Mark, seen: PodSamples, threshold_seconds: float) -> f
 
 
 def _since(samples: tuple[Sample, ...], mark: Sample) -> float:
-    return increase(tuple(s for s in samples if s[0] > mark[0]), mark[1])
+    """The increase since a sample that is in the books.
+
+    That may have been garbage, of which only the samples after it told: then it is none of
+    `samples` any more, and what followed did not begin anew.
+    """
+    known = [value for at, value in samples if at <= mark[0]]
+    return increase(tuple(s for s in samples if s[0] > mark[0]), known[-1] if known else mark[1])

@@ -4,6 +4,7 @@ dlagent.adapters.prometheus makes it, and dlagent.reconcile.pasts hands it to th
 operator starts: a restart forgets neither how the load moves nor what was missed.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 from dlagent.domain.scaling.budget import Budget
@@ -20,7 +21,13 @@ class Past:
 
 
 def remembered(state: ScalingState, past: Past, now: float) -> ScalingState:
-    """The state with the past in place of what was seen since the start, which is part of it."""
+    """The state with the past in place of what was seen since the start, which is part of it.
+
+    But for the budget's present quarter of an hour, of which there is no record before it ends: it
+    goes on with what was seen since the start.
+    """
     history = past.history.at(now) if len(past.history.rates) else state.history
-    budget = past.budget if past.budget.bins else state.budget
-    return replace(state, history=history, budget=budget, foresight=None)
+    recorded = past.budget.bins
+    recorded_until = recorded[-1].begins if recorded else -math.inf
+    seen = tuple(one for one in state.budget.bins if one.begins > recorded_until)
+    return replace(state, history=history, budget=Budget((*recorded, *seen)), foresight=None)

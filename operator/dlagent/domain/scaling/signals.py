@@ -1,7 +1,7 @@
 """From raw samples and the pods of one agent to what a decision is made of.
 
-`signals` is called at each tick by dlagent.reconcile.scaling and, later, by the simulator. One pod
-with garbage or without samples does not move the whole: the others are scaled up in its place, and
+`signals` is called by dlagent.domain.scaling.look, at each tick and in replays. One pod with
+garbage or without samples does not move the whole: the others are scaled up in its place, and
 `missing` names it, so that nothing is lowered on half of the truth.
 """
 
@@ -14,6 +14,7 @@ from statistics import fmean
 from dlagent.domain.scaling.births import BEFORE
 from dlagent.domain.scaling.latency import Mixture, distribution
 from dlagent.domain.scaling.samples import (
+    FASTEST_ROWS,
     STALE_INTERVALS,
     PodSamples,
     Sample,
@@ -106,10 +107,14 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """One pod's part in the window; `first` is None where its counters began in it, at `born`."""
+    """One pod's part in the window; `first` is None where its counters began in it, at `born`.
+
+    `inferences` were those of `computed` requests.
+    """
 
     arrived: float
     answered: float
+    computed: float
     inferences: float
     waiting: float
     first: float | None
@@ -187,25 +192,39 @@ def _flow(
     successes = _fresh(for_a_rate(pod_samples.successes), now, interval)
     failures = _fresh(for_a_rate(pod_samples.failures), now, interval)
     pending = _fresh(usable(pod_samples.pending), now, interval)
-    if not (successes and failures and pending):
+    rows = _fresh(for_a_rate(pod_samples.inferences, FASTEST_ROWS), now, interval)
+    if not (successes and failures and pending and rows) or rows[-1][0] != successes[-1][0]:
         return None
     first = successes[0][0]
     born = math.isfinite(pod.counted_since) and first <= pod.counted_since
-    if not born and successes[-1][0] <= first:  # one moment is no time to measure over
+    if not born and successes[-1][0] <= max(first, rows[0][0]):  # no time to measure over
         return None
     start = 0.0 if born else None
     waited = 0.0 if born else pending[0][1]
     answered = increase(successes, start)
     arrived = answered + increase(failures, start) + pending[-1][1] - waited
+    computed, inferences = _together(successes, rows, start)
     return _Flow(
         arrived=max(0.0, arrived),
         answered=answered,
-        inferences=increase(for_a_rate(pod_samples.inferences), start),
+        computed=computed,
+        inferences=inferences,
         waiting=pending[-1][1],
         first=None if born else first,
         last=successes[-1][0],
         born=pod.created if pod.ready_since is None else pod.ready_since,
     )
+
+
+def _together(
+    successes: tuple[Sample, ...], rows: tuple[Sample, ...], start: float | None
+) -> tuple[float, float]:
+    """How much both rose over the same time."""
+    if successes[0][0] == rows[0][0]:
+        return increase(successes, start), increase(rows, start)
+    first = max(successes[0][0], rows[0][0])
+    requests, inferences = (tuple(s for s in each if s[0] >= first) for each in (successes, rows))
+    return increase(requests), increase(inferences)
 
 
 def _fresh(samples: tuple[Sample, ...], now: float, interval: float) -> tuple[Sample, ...]:
@@ -233,8 +252,8 @@ def _rate(flows: Sequence[_Flow], interval: float) -> float:
 
     Each by its own samples: pods are scraped at different moments, and not all of them always; for
     the time from the first sample of any to the last of any, the sum would be too low. A new pod
-    took its load over from the others, so their time is its own too, and what it got after they
-    were scraped last is not counted twice.
+    took its load over from the others, so their time is its own too unless it is older, and what
+    it got after they were scraped last is not counted twice.
     """
     old = [flow for flow in flows if flow.first is not None]
     new = [flow for flow in flows if flow.first is None]
@@ -245,15 +264,17 @@ def _rate(flows: Sequence[_Flow], interval: float) -> float:
     until = fmean(flow.last for flow in old)
     seconds = fmean(flow.last - flow.first for flow in old if flow.first is not None)
     rate = sum(flow.arrived / (flow.last - flow.first) for flow in old if flow.first is not None)
-    return rate + sum(flow.arrived * flow.share_until(until) for flow in new) / seconds
+    return rate + sum(
+        flow.arrived * flow.share_until(until) / max(seconds, until - flow.born) for flow in new
+    )
 
 
 def _inferences_per_request(flows: Iterable[_Flow], fewest: float) -> float:
-    answered = inferences = 0.0
+    computed = inferences = 0.0
     for flow in flows:
-        answered += flow.answered
+        computed += flow.computed
         inferences += flow.inferences
-    return max(fewest, inferences / answered) if answered >= 1 else 1.0
+    return max(fewest, inferences / computed) if computed >= 1 else 1.0
 
 
 def _latency(samples: Mapping[str, PodSamples], flows: Mapping[str, _Flow]) -> Mixture | NoData:

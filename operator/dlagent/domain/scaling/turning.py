@@ -24,9 +24,10 @@ _FURTHEST = 16.0  # times the present load, or what the replicas can do: nobody 
 
 @dataclass(frozen=True, slots=True)
 class Turning:
-    """`more_from`: the least rate at which one replica more would be asked for at once.
+    """`more_from`: from which rate on one replica more would be asked for at once.
 
     `fewer_below`: the rate below which one less would do. Each is None where no rate does that.
+    They are those next to the present rate: a load that is higher and moves less may need fewer.
     `lower_from`: when fewer may be the decision at the earliest, if the load stays as it is; None
     while the present load needs them all.
     """
@@ -54,11 +55,18 @@ def turning(
     def needed(at: float) -> Need:
         return need(_with_rate(seen, rate, at, now), settings, state, able, now)
 
+    def asks_for_more(at: float) -> bool:
+        return needed(at).replicas > desired
+
+    def needs_all(at: float) -> bool:
+        return needed(at).to_lower >= desired
+
     furthest = _FURTHEST * max(rate, desired * able.rate)
-    more_from = _first(lambda at: needed(at).replicas > desired, furthest)
+    more_from = _first(asks_for_more, rate, furthest)
     fewer_below = None
-    if desired > 1 and not isinstance(signals.arrivals, NoData):
-        fewer_below = _first(lambda at: needed(at).to_lower >= desired, furthest) or None
+    if desired > 1 and not isinstance(signals.arrivals, NoData) and not needs_all(0.0):
+        between = (0.0, rate) if needs_all(rate) else (rate, furthest)
+        fewer_below = _first(needs_all, *between)
     return Turning(more_from, fewer_below, _lower_from(state, settings, desired, now))
 
 
@@ -70,16 +78,16 @@ def _with_rate(signals: Signals, rate: float, other: float, now: float) -> Signa
     return replace(signals, arrivals=Measured(other, now), counted=counted)
 
 
-def _first(holds: Callable[[float], bool], furthest: float) -> float | None:
-    """The least rate at which it holds, to a hundredth; None where it does not until `furthest`.
+def _first(holds: Callable[[float], bool], lowest: float, furthest: float) -> float | None:
+    """A rate from which on it holds, to a hundredth, and below which it does not.
 
-    What holds at one rate holds at any higher one: the need grows with the load.
+    None where it does not hold at `furthest`; `lowest` where it holds there already.
     """
-    if holds(0.0):
-        return 0.0
+    if holds(lowest):
+        return lowest
     if not holds(furthest):
         return None
-    low, high = furthest / 2**16, furthest
+    low, high = max(lowest, furthest / 2**16), furthest
     while high > (1 + _PRECISION) * low:
         middle = math.sqrt(low * high)
         if holds(middle):

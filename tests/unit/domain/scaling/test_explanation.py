@@ -185,9 +185,14 @@ def test_what_one_replica_can_do(situation: Situation, says: str) -> None:
             replace(UNFORESEEN, load=Load(None)), "nothing is known of the load", id="no data"
         ),
         pytest.param(
-            replace(UNFORESEEN, replica=Replica(feasible=False)),
+            replace(UNFORESEEN, replica=Replica(capacity=1.0, feasible=False)),
             "no number of replicas keeps the promise",
             id="infeasible",
+        ),
+        pytest.param(
+            replace(UNFORESEEN, replica=Replica()),
+            "There is none: it needs the batch times of a replica.",
+            id="nothing was measured",
         ),
     ],
 )

@@ -72,6 +72,15 @@ def test_the_second_tick(samples: PodSamples, expected: Entry) -> None:
     assert pytest.approx((expected.requests, expected.good)) == (entry.requests, entry.good)
 
 
+def test_a_rise_that_only_the_next_sample_takes_back_is_booked_once() -> None:
+    ledger = first_tick(counted((100, 1000), (110, 1030)))
+    odd = counted((100, 1000), (110, 1030), (120, 5000))
+    ledger, _ = account(ledger, {"a": odd}, [POD], THRESHOLD)
+    true = counted((110, 1030), (120, 5000), (130, 1070))
+    _, entry = account(ledger, {"a": true}, [POD], THRESHOLD)
+    assert pytest.approx(40) == entry.requests
+
+
 def timed(
     within: Sequence[Sample], total: Sequence[Sample], edge: float = THRESHOLD
 ) -> tuple[tuple[float, tuple[Sample, ...]], ...]:

@@ -135,6 +135,12 @@ ODD = [
             id="a pod that answers only every other scrape loses nothing",
         ),
         pytest.param(
+            {"old": pod(10), "new": pod(10, first=700, times=(NOW - 2,))},
+            (OLD, replace(NEW, ready_since=NOW - 72, counted_since=NOW - 2)),
+            Measured(10 + 700 / 70, NOW - 2),
+            id="a pod whose first sample came late had all that time for it",
+        ),
+        pytest.param(
             {
                 "old": pod(20, times=(NOW - 56, NOW - 41, NOW - 26, NOW - 11)),
                 "new": pod(20, first=60, times=(NOW - 17, NOW - 2)),
@@ -191,6 +197,18 @@ ODD = [
             (OLD,),
             NO_SAMPLE,
             id="a negative queue is missing",
+        ),
+        pytest.param(
+            {"old": replace(pod(20), inferences=())},
+            (OLD,),
+            NO_SAMPLE,
+            id="without its rows a request is not known to have one",
+        ),
+        pytest.param(
+            {"old": replace(pod(20), inferences=line(0, 20, TIMES[:-1]))},
+            (OLD,),
+            NO_SAMPLE,
+            id="rows are of the same moments as requests",
         ),
         pytest.param(
             {"old": replace(pod(20), twice=True)},
@@ -280,8 +298,22 @@ def test_the_load_of_each_pod_that_answered_all_the_time() -> None:
     assert (45, 9) == (found[0].seconds, found[0].waiting)
 
 
-def test_requests_with_several_rows_are_told_from_inferences() -> None:
-    assert 4.0 == seen({"old": pod(5, rows=4)}, OLD).inferences_per_request
+@pytest.mark.parametrize(
+    ("samples", "rows"),
+    [
+        pytest.param(pod(5, rows=4), 4.0, id="a few"),
+        pytest.param(pod(200, rows=600), 600.0, id="more a second than any Triton has requests"),
+        pytest.param(
+            replace(pod(5, rows=4), inferences=((TIMES[0], 9e6), *line(4e3, 20)[1:])),
+            4.0,
+            id="as far as both are told",
+        ),
+    ],
+)
+def test_requests_with_several_rows_are_told_from_inferences(
+    samples: PodSamples, rows: float
+) -> None:
+    assert rows == pytest.approx(seen({"old": samples}, OLD).inferences_per_request)
 
 
 def test_the_backlog_is_what_waits_now_at_all_pods() -> None:

@@ -1,15 +1,17 @@
 """At which rates a decision becomes another one; what `decide` does there is the yardstick."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from dlagent.domain.scaling import turning as module
 from dlagent.domain.scaling.capacity import capacity
 from dlagent.domain.scaling.decision import decide
 from dlagent.domain.scaling.history import History
-from dlagent.domain.scaling.model import ScalingSettings, ScalingState
-from dlagent.domain.scaling.need import able
+from dlagent.domain.scaling.model import Reason, ScalingSettings, ScalingState
+from dlagent.domain.scaling.need import Need, able
 from dlagent.domain.scaling.service_time import ServiceTime
 from dlagent.domain.scaling.signals import PodSeen, Signals, Supply
 from dlagent.domain.scaling.turning import Turning, turning
@@ -17,6 +19,7 @@ from dlagent.domain.scaling.values import Measured, NoData, NoTraffic
 
 SERVICE = ServiceTime(0.040, 0.020, 8)
 SETTINGS = ScalingSettings(SERVICE, 0.5, 0.99, 1, 50, 10, 120, 60)
+STEPS = ((20.0, 1), (35.0, 4), (60.0, 2), (math.inf, 3))  # requests/s below which so many do
 ONE = capacity(SERVICE, 0.5, 0.99)  # requests/s of one replica
 NOW = 1_700_000_000.0
 
@@ -60,6 +63,24 @@ def test_beyond_the_turning_rates_another_number_is_decided(state: ScalingState)
     assert below < desired
     above = decide(later, load(1.02 * found.fewer_below, desired), SETTINGS, NOW)[1].desired
     assert above == desired
+
+
+def test_the_turning_rates_are_those_next_to_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A higher load that was always calm may need fewer than a lower one that came in bursts."""
+
+    def of_bursts(signals: Signals, *more: object) -> Need:
+        rate = signals.arrivals.value if isinstance(signals.arrivals, Measured) else 0.0
+        replicas = next(count for below, count in STEPS if rate < below)
+        return Need(replicas, replicas, Reason.LOAD, "")
+
+    monkeypatch.setattr(module, "need", of_bursts)
+    one = able(load(50.0, 2), SETTINGS)
+    assert not isinstance(one, NoData)
+    found = turning(load(50.0, 2), SETTINGS, ScalingState(), one, 2, NOW)
+    assert (found.more_from, found.fewer_below) == (
+        pytest.approx(60.0, rel=0.01),
+        pytest.approx(20.0, rel=0.01),
+    )
 
 
 def test_a_single_replica_is_not_one_too_many_at_any_rate() -> None:
