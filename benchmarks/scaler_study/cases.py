@@ -1,7 +1,8 @@
 """The cases of the benchmark `scaler`: which traffic, on which replicas, under which promise.
 
-All start at one centre, and differ from it in one thing. `benchmarks.scaler` runs them, each seed
-of a case in a process.
+All start at one centre, and differ from it in one thing; of generated traffic the variations have
+fewer hours, and so another draw of it. `benchmarks.scaler` runs them, each seed of a case in a
+process.
 """
 
 from dataclasses import dataclass, replace

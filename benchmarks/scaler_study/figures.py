@@ -68,7 +68,7 @@ class Result:
 
     @property
     def against_oracle(self) -> Interval:
-        """Ours over the cheapest plan known in hindsight, which attains the objective."""
+        """Ours over the cheapest plan found in hindsight that attains the objective, if any."""
         return paired([each.cost / each.oracle_cost for each in self.seeds])
 
     @property

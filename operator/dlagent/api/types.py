@@ -7,6 +7,7 @@ operator that is older than the CRD cannot be crashed by a resource that is newe
 Python names are snake_case, JSON names lowerCamelCase (by alias).
 """
 
+import decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -260,6 +261,11 @@ class Latency(ApiModel):
         ),
     ] = "99"
     """The share of requests that must be good."""
+
+    @property
+    def objective_ratio(self) -> float:
+        """From 0 to 1. By decimals: 99.9 / 100 in floating point is above 0.999."""
+        return float(decimal.Decimal(self.objective_percent) / 100)
 
 
 class Slo(ApiModel):

@@ -81,4 +81,4 @@ def _remove_output(out: Path) -> None:
 
 
 def _cannot(out: Path, error: OSError) -> CliError:
-    return CliError(f"--out {out} cannot be written: {error.strerror}")
+    return CliError(f"--out {out} cannot be written: {error.strerror or error}")

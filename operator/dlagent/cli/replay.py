@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated
 
@@ -115,8 +116,8 @@ def replay(
     at which each request came; or, in a .json, Prometheus' answer to a range query of one series
     of requests a second. When requests come within a minute is drawn (Poisson).
 
-    `oracle` is the cheapest plan known in hindsight that keeps the objective: no policy can do it
-    for less. `cost` is the replica-hours over the oracle's.
+    `oracle` is the cheapest plan found in hindsight that keeps the objective; the last line says
+    how far from the best it may be. `cost` is the replica-hours over the oracle's.
 
     Exit codes: 0 done; 1 the trace cannot be used; 2 a wrong command line; 130 Ctrl-C.
     """
@@ -144,7 +145,12 @@ def replay(
         runs = in_order(setup, _run(setup, jobs or os.cpu_count() or 1))
     except TraceError as error:
         raise CliError(f"{trace.name}: {error}") from error
-    print_report(Console(), setup, runs)
+    except (MemoryError, BrokenProcessPool) as error:  # the kernel ends who takes too much
+        raise CliError(
+            "a run had not enough memory: give a shorter --duration, a smaller --multiply, or fewer"
+            " --jobs"
+        ) from error
+    # First what took long to compute: who reads what is printed may stop reading.
     try:
         if json_file is not None:
             rows = document([run.row for run in runs])
@@ -152,6 +158,7 @@ def replay(
     finally:
         if plot is not None:
             _draw(plot, trace.name, setup, runs)
+    print_report(Console(), setup, runs)
 
 
 def _run(setup: Setup, jobs: int) -> list[Run]:

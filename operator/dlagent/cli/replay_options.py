@@ -89,7 +89,7 @@ def _manifest(asked: Asked) -> Manifest:
     return Manifest(
         service=service,
         threshold_seconds=threshold,
-        objective=asked.objective_percent / 100,
+        objective=round(asked.objective_percent / 100, 12),  # 99.9 / 100 is above 0.999
         min_replicas=least,
         max_replicas=most,
         pod_start_seconds=_time("--pod-start", asked.pod_start),

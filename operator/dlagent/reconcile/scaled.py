@@ -86,7 +86,7 @@ def scaled_agent(
         settings=ScalingSettings(
             service=service,
             threshold_seconds=latency.threshold_milliseconds / 1000,
-            objective=float(latency.objective_percent) / 100,
+            objective=latency.objective_ratio,
             min_replicas=spec.scaling.min_replicas,
             max_replicas=spec.scaling.max_replicas,
             tick_seconds=settings.scaling.tick_seconds,

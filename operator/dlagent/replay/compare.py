@@ -26,7 +26,7 @@ from dlagent.replay.requests import Load, draw, initial_replicas
 from dlagent.replay.routing import parse_routing
 from dlagent.replay.rows import Row, row, with_cost_ratios
 
-OURS, ORACLE = "ours", "oracle"
+OURS, ORACLE, FIXED = "ours", "oracle", "fixed"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Setup:
         return len(self.choices) * len(self.seeds)
 
     def world(self, seed: int) -> World:
-        """As it is at the beginning: routing draws, so each run has its own."""
+        """As it is at the beginning."""
         return World(
             manifest=self.manifest,
             service=self.manifest.service,
@@ -96,8 +96,11 @@ def run_policy(setup: Setup, choice: PolicyChoice, seed: int) -> Run:
         policy = make_ours(setup.manifest, history, requests)
     else:
         policy = choice.make(setup.manifest)
+    world = setup.world(seed)
+    if choice.kind == FIXED:  # it is as many from the beginning
+        world = replace(world, initial=int(choice.values[0]))
     began = time.perf_counter()
-    outcome = replay(setup.world(seed), requests, policy)
+    outcome = replay(world, requests, policy)
     return _run(setup, choice, seed, outcome, began)
 
 
@@ -112,18 +115,21 @@ def run_oracle(
     found = hindsight(setup.world(seed), requests, known)
     remark = f"at most {found.gap:.2%} above the bound of its table"
     if not found.attains:
-        remark = _why_none(setup.manifest, found.outcome)
+        remark = _why_none(setup, found.outcome)
     elif found.found_by != "planned":
         remark += f"; {found.found_by} did as it does"
     return replace(_run(setup, choice, seed, found.outcome, began), remark=remark)
 
 
-def _why_none(manifest: Manifest, best: Outcome) -> str:
+def _why_none(setup: Setup, best: Outcome) -> str:
     """Why no plan keeps the objective, given the outcome that attains most."""
+    manifest, none = setup.manifest, "no plan was found that keeps the objective"
     at_first = [number for at, number in best.plan if at <= 0][-1]
     if manifest.max_replicas in (at_first, *(number for at, number in best.plan if at > 0)):
-        return "no plan was found that keeps the objective within --max"
-    return "no plan was found that keeps the objective: pods may start too slowly (--pod-start)"
+        return f"{none} within --max"
+    if parse_routing(setup.routing).connections:
+        return f"{none}: connections stay with the pods of the beginning (--routing)"
+    return f"{none}: pods may start too slowly (--pod-start)"
 
 
 def _run(setup: Setup, choice: PolicyChoice, seed: int, outcome: Outcome, began: float) -> Run:

@@ -44,8 +44,10 @@ def _parse(text: str) -> Fault:
     kind, _, when = text.partition("@")
     begins, _, length = when.partition("+")
     try:
-        first = parse_duration(begins)
-        return Fault(FaultKind(kind), first, first + parse_duration(length))
+        first, seconds = parse_duration(begins), parse_duration(length)
+        if seconds == 0:
+            raise ValueError("it has no length")
+        return Fault(FaultKind(kind), first, first + seconds)
     except ValueError as error:
         raise FaultError(
             f"{text!r} is no fault: give none, metrics-gap@6h+600s (begins after 6 h, for 600 s) or"

@@ -12,10 +12,10 @@ import numpy as np
 
 from dlagent.domain.scaling.service_time import ServiceTime
 from dlagent.replay import kernel
-from dlagent.replay.kernel import Books, Floats, Ints, Pods, Route, Service
+from dlagent.replay.kernel import Books, Floats, Ints, Pods, Route, Service, Waiting
 from dlagent.replay.routing import Routing
 
-_FIRST_RING = 256  # places for waiting requests in each pod, at first
+_PLACES = 4096  # for requests that wait, at first
 WINDOW_SECONDS = 10.0  # of the books
 _SLOTS = 16  # at first
 
@@ -74,14 +74,14 @@ class Fleet:
             service.base_seconds, service.per_item_seconds, service.max_batch, self.variation
         )
         self._random = np.random.default_rng(self.routing.seed)
-        self._arrays = _arrays(_SLOTS, service.instances, service.max_batch, _FIRST_RING)
+        self._arrays = _arrays(_SLOTS, service.instances, service.max_batch, _places(_PLACES))
         self._free = list(range(_SLOTS))
         self._route = self._new_route()
 
     @property
     def slots(self) -> int:
         """How many rows the arrays have; they only become more."""
-        return len(self._arrays.head)
+        return len(self._arrays.waiting)
 
     def create(self, now: float, ready_at: float) -> Pod:
         """A pod that gets requests once `refresh` is called at or after `ready_at`."""
@@ -133,8 +133,7 @@ class Fleet:
             if number == len(times) or times[number] >= until:
                 return number
             first = number
-            self._arrays = self._arrays._replace(queue=_unrolled(self._arrays))
-            self._arrays.head[:] = 0
+            self._arrays = self._arrays._replace(queue=_with_more(self._arrays.queue))
 
     def read(self, slots: Sequence[int], at: float) -> Reading:
         """The counters of these pods at a time, which must not be before what was sent."""
@@ -177,9 +176,9 @@ class Fleet:
 
     def _grow_slots(self) -> None:
         before, old = self.slots, self._arrays
-        ring = old.queue.shape[1]
-        more = _arrays(before, self.service.instances, self.service.max_batch, ring)
-        self._arrays = Pods(*(np.concatenate(pair) for pair in zip(old, more, strict=True)))
+        more = _arrays(before, self.service.instances, self.service.max_batch, old.queue)
+        by_slot = zip(old[1:], more[1:], strict=True)
+        self._arrays = Pods(old.queue, *(np.concatenate(pair) for pair in by_slot))
         self._free = list(range(before, 2 * before))
         route = self._route
         ready = np.concatenate([route.ready, np.zeros(before, np.int64)])
@@ -187,17 +186,18 @@ class Fleet:
 
     def _clear(self, slot: int, now: float) -> None:
         arrays = self._arrays
-        for counter in (arrays.head, arrays.waiting, arrays.answered, arrays.busy):
+        for counter in (arrays.waiting, arrays.answered, arrays.busy):
             counter[slot] = 0
         arrays.running[slot] = 0
         arrays.free_at[slot] = now
         arrays.latencies[slot] = 0
 
 
-def _arrays(slots: int, instances: int, max_batch: int, ring: int) -> Pods:
+def _arrays(slots: int, instances: int, max_batch: int, queue: Waiting) -> Pods:
     return Pods(
-        queue=np.zeros((slots, ring)),
-        head=np.zeros(slots, np.int64),
+        queue=queue,
+        oldest=np.full(slots, kernel.NO_PLACE, np.int64),
+        newest=np.full(slots, kernel.NO_PLACE, np.int64),
         waiting=np.zeros(slots, np.int64),
         free_at=np.full((slots, instances), -math.inf),
         running=np.zeros((slots, instances), np.int64),
@@ -209,13 +209,19 @@ def _arrays(slots: int, instances: int, max_batch: int, ring: int) -> Pods:
     )
 
 
-def _unrolled(arrays: Pods) -> Floats:
-    """Rings of twice the length, each from its head on."""
-    slots, ring = arrays.queue.shape
-    places = (arrays.head[:, None] + np.arange(ring)) % ring
-    queue = np.zeros((slots, 2 * ring))
-    queue[:, :ring] = np.take_along_axis(arrays.queue, places, axis=1)
-    return queue
+def _places(count: int, first: int = 0) -> Waiting:
+    """So many free ones, numbered from `first`."""
+    follows = np.arange(first + 1, first + count + 1)
+    follows[-1] = kernel.NO_PLACE
+    return Waiting(np.zeros(count), follows, np.array([first]))
+
+
+def _with_more(full: Waiting) -> Waiting:
+    """Twice as many, where none is free."""
+    count = len(full.times)
+    more = _places(count, count)
+    times, follows = (np.concatenate(pair) for pair in zip(full[:2], more[:2], strict=True))
+    return Waiting(times, follows, more.free)
 
 
 def books(threshold_seconds: float, duration_seconds: float) -> Books:

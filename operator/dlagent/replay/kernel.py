@@ -22,11 +22,12 @@ Ints = NDArray[np.int64]
 
 RANDOM, TWO_CHOICES, CONNECTIONS = 0, 1, 2
 NOBODY = -1  # a connection that is to no pod
+NO_PLACE = -1
 # Latency classes: class c ends at FIRST_EDGE_SECONDS exp(c / classes per e), the last one has the
 # rest. Pods count coarsely, since each scrape copies their counts; the books finely.
-FIRST_EDGE_SECONDS = 0.001
+FIRST_EDGE_SECONDS = 1e-5
 CLASSES_PER_E, FINE_IN_CLASS = 16, 4
-LATENCY_CLASSES = 224  # up to 1,130 s
+LATENCY_CLASSES = 368  # up to 25 hours
 FINE_CLASSES = FINE_IN_CLASS * (LATENCY_CLASSES - 1) + 1  # up to the same
 
 
@@ -39,11 +40,20 @@ class Service(NamedTuple):
     variation: float
 
 
-class Pods(NamedTuple):
-    """By slot: the queue as a ring of arrival times, what runs in each instance, and counters."""
+class Waiting(NamedTuple):
+    """Places for requests that wait, which all pods share: each pod's queue is a chain of them."""
 
-    queue: Floats  # [slot, place]; so many places as a power of 2
-    head: Ints
+    times: Floats  # [place]: when the request arrived
+    follows: Ints  # [place]: the next one of the same queue, or the next free one
+    free: Ints  # [0]: the first free place, or NO_PLACE
+
+
+class Pods(NamedTuple):
+    """By slot: the queue, what runs in each instance, and counters."""
+
+    queue: Waiting
+    oldest: Ints  # a place in the queue, where any waits; `newest` too
+    newest: Ints
     waiting: Ints
     free_at: Floats  # [slot, instance]: when its batch ends; -inf: it has had none
     running: Ints  # [slot, instance]: the batch's size; 0 once it is in the books
@@ -108,33 +118,57 @@ def _end(pods: Pods, slot: int, instance: int) -> None:
 
 
 @compiled
+def _put(pods: Pods, slot: int, at: float) -> None:
+    """At the end of a pod's queue; a place must be free."""
+    queue = pods.queue
+    place = queue.free[0]
+    queue.free[0] = queue.follows[place]
+    queue.times[place] = at
+    if pods.waiting[slot] == 0:
+        pods.oldest[slot] = place
+    else:
+        queue.follows[pods.newest[slot]] = place
+    pods.newest[slot] = place
+    pods.waiting[slot] += 1
+
+
+@compiled
+def _take(pods: Pods, slot: int) -> float:
+    """When the oldest that waits arrived; it waits no more."""
+    queue, place = pods.queue, pods.oldest[slot]
+    pods.oldest[slot] = queue.follows[place]
+    pods.waiting[slot] -= 1
+    queue.follows[place] = queue.free[0]
+    queue.free[0] = place
+    return float(queue.times[place])
+
+
+@compiled
 def _start(pods: Pods, service: Service, books: Books, slot: int, instance: int) -> None:
     """A batch of what waits when the instance is free; its requests go into the books at once."""
-    around = pods.queue.shape[1] - 1
-    head = pods.head[slot]
-    at = max(pods.free_at[slot, instance], pods.queue[slot, head])
+    queue, place = pods.queue, pods.oldest[slot]
+    at = max(pods.free_at[slot, instance], queue.times[place])
     size = 0
     while size < service.max_batch and size < pods.waiting[slot]:
-        if pods.queue[slot, (head + size) & around] > at:
+        if queue.times[place] > at:
             break
+        place = queue.follows[place]
         size += 1
     seconds = service.base + service.per_item * size
     if service.variation > 0:
         shape = 1 / service.variation**2
         seconds *= np.random.gamma(shape) / shape
     ends = at + seconds
-    for place in range(size):
-        arrived = pods.queue[slot, (head + place) & around]
+    for number in range(size):
+        arrived = _take(pods, slot)
         latency = ends - arrived
         fine = fine_class(latency)
-        pods.batch[slot, instance, place] = fine
+        pods.batch[slot, instance, number] = fine
         window = math.floor((arrived - books.origin) / books.window_seconds)
         if 0 <= window < len(books.good):
             books.latencies[fine] += 1
             if latency <= books.threshold * (1 + 1e-9):
                 books.good[window] += 1
-    pods.head[slot] = (head + size) & around
-    pods.waiting[slot] -= size
     pods.free_at[slot, instance] = ends
     pods.seconds[slot, instance] = seconds
     pods.running[slot, instance] = size
@@ -204,7 +238,7 @@ def send(
 ) -> int:
     """Send the requests from number `first` that come before `until`; the number of the next one.
 
-    It stops early at one whose pod has no place in its ring left: give that more and call again.
+    It stops early where no place is left for one that waits: make more and call again.
     """
     number = first
     while number < len(times) and times[number] < until:
@@ -212,7 +246,7 @@ def send(
         slot = _slot(route, pods, service, books, at, chances[number])
         if slot != NOBODY:
             advance(pods, service, books, slot, at)
-            if pods.waiting[slot] == pods.queue.shape[1]:
+            if pods.queue.free[0] == NO_PLACE:
                 return number
         window = math.floor((at - books.origin) / books.window_seconds)
         if 0 <= window < len(books.requests):
@@ -220,9 +254,7 @@ def send(
         if slot == NOBODY:
             books.unrouted[0] += 1
         else:
-            place = (pods.head[slot] + pods.waiting[slot]) & (pods.queue.shape[1] - 1)
-            pods.queue[slot, place] = at
-            pods.waiting[slot] += 1
+            _put(pods, slot, at)
         number += 1
     return number
 

@@ -10,7 +10,6 @@ known in hindsight too, so that none of them can keep the objective for less.
 
 import math
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,8 +103,7 @@ def _planned(world: World, requests: Requests, table: Floats) -> tuple[Outcome, 
 def follow(world: World, requests: Requests, ready: Ints) -> Outcome:
     """What comes of having `ready[k]` pods from tick k on, as nearly as pods can be there."""
     asked = _with_warm_up(changes(ready, world.pod_start_seconds, requests.begins), world, requests)
-    routing = deepcopy(world.routing)  # a run draws from its generator
-    return replay(replace(world, routing=routing), requests, Planned(asked, requests.begins))
+    return replay(world, requests, Planned(asked, requests.begins))
 
 
 def _better(one: Outcome, other: Outcome, objective: float) -> Outcome:

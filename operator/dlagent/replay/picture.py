@@ -121,7 +121,8 @@ def _over_time(axis: Axes, setup: Setup, runs: Sequence[Run]) -> None:
     outcome = shown.outcome
     per_point = math.ceil(len(outcome.requests) / _POINTS)
     edges = np.arange(0, len(outcome.requests), per_point)
-    counts = np.add.reduceat(outcome.requests, edges) / (per_point * outcome.window_seconds)
+    windows = np.diff([*edges, len(outcome.requests)])
+    counts = np.add.reduceat(outcome.requests, edges) / (windows * outcome.window_seconds)
     needed = counts / replica.requests_per_second(setup.manifest)
     hours = edges * outcome.window_seconds / _HOUR
     axis.fill_between(hours, needed, color=PALE, step="post", label="load, in replicas")

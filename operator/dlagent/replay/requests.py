@@ -1,9 +1,9 @@
 """The requests of a replay: a part of a trace, drawn anew for each seed.
 
 A trace says how many requests came in each step, so when each of them came is drawn: a Poisson
-process inside the step. What lies before the part is used too. The last minutes warm up, so that
-policies do not begin with empty windows; what is before these is what Prometheus would have of the
-days before.
+process inside the step. What lies before the part is used too. The last half hour, or step if that
+is longer, warms up, so that policies do not begin with empty windows; what is before it is what
+Prometheus would have of the days before.
 
 `dlagent replay` and the benchmarks call `plan_load` once and `draw` for each seed: all policies of
 one seed get the same requests.
@@ -22,7 +22,8 @@ from dlagent.replay.policy import Floats, Manifest
 
 WARM_UP_SECONDS = 1800.0
 HISTORY_SECONDS = KEPT_STEPS * STEP_SECONDS  # what `ours` reads of the past
-MOST_REQUESTS = 200_000_000  # 16 bytes each, and as much again while they are sorted
+# 16 bytes each, and as much again while they are sorted; those that wait, 48 more at most.
+MOST_REQUESTS = 200_000_000
 
 _MINUTE = 60.0
 _ALIGNED = 1e-6  # of a step, by which a time may be beside the edge of one
@@ -81,7 +82,7 @@ def plan_load(
         steps = wanted
     if not trace.requests[first : first + steps].any():
         raise TraceError("this part of it has no requests: choose another --offset or --duration")
-    warm_up = min(first, int(WARM_UP_SECONDS / step))
+    warm_up = min(first, math.ceil(WARM_UP_SECONDS / step))
     begins = first - warm_up
     oldest = max(0, begins - math.ceil(HISTORY_SECONDS / step))
     _check_steps(trace, oldest, first + steps, multiply)

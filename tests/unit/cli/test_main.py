@@ -93,4 +93,4 @@ def test_a_missing_part_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlagent_local.cli", None)
     result = CliRunner().invoke(main.app, ["local", "up"])
     assert isinstance(result.exception, CliError)
-    assert "dlagent[local]" in str(result.exception)
+    assert "pip install '.[local]'" in str(result.exception)

@@ -101,6 +101,17 @@ def test_an_earlier_build_is_replaced_as_a_whole(tmp_path: Path, store: FolderSt
     assert artifacts.artifact(key=OTHER) | {"notes.txt": b"mine"} == found(out)
 
 
+def test_a_link_in_the_place_of_a_folder_is_told_of(tmp_path: Path, store: FolderStore) -> None:
+    out = tmp_path / "out"
+    copy_out(store, artifacts.KEY, out)
+    model = next(each for each in out.iterdir() if each.is_dir())
+    model.rename(tmp_path / "elsewhere")
+    model.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(CliError, match="out cannot be written: Cannot call rmtree on a symbolic"):
+        copy_out(store, artifacts.KEY, out)
+
+
 def test_a_folder_that_cannot_be_written_in_the_end_is_told_of(
     tmp_path: Path, store: FolderStore
 ) -> None:

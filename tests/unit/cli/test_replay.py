@@ -1,13 +1,16 @@
 """`dlagent replay` on small traces: what it prints and writes, and what it refuses."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from dlagent.cli import replay as command
 from dlagent.cli.errors import CliError
 from dlagent.cli.replay import app
+from dlagent.replay.compare import Setup
 from dlagent.replay.rows import Row
 
 QUICK = ("--offset", "10m", "--duration", "10m", "--jobs", 1)
@@ -60,6 +63,43 @@ def test_rows_table_and_picture(trace: Path, tmp_path: Path) -> None:
     assert {oracle["requests"]} == {row["requests"] for row in rows[:4]}
     for row in rows[:3]:
         assert row["attained"] < 0.99 or row["cost_ratio"] >= 1
+
+
+def test_rows_are_written_before_a_reader_that_stops_ends_it(
+    trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stops(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(command, "print_report", stops)
+    json_file = tmp_path / "runs.json"
+    replay(trace, *QUICK, "--policy", "fixed:n=2", "--json", json_file)
+    assert 1 == len(rows_of(json_file))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), BrokenProcessPool()])
+def test_too_little_memory_is_said_with_what_takes_less(
+    trace: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "compare", exhausted)
+    assert "give a shorter --duration" in str(refused(trace, *QUICK))
+
+
+def test_an_objective_is_the_number_that_was_given(
+    trace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """99.9 / 100 is above 0.999: 999 of 1,000 would not be enough."""
+    found: list[float] = []
+
+    def keep(setup: Setup, _: object) -> None:
+        found.append(setup.manifest.objective)
+
+    monkeypatch.setattr(command, "in_order", keep)
+    replay(trace, *QUICK, "--policy", "fixed:n=1", "--objective", 99.9)
+    assert [0.999] == found
 
 
 def test_every_policy_runs_and_a_sweep_shows_its_frontier(trace: Path) -> None:

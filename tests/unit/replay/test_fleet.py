@@ -180,32 +180,40 @@ def test_a_pod_in_the_place_of_another_has_nothing_of_it() -> None:
 
 
 def test_a_long_queue_loses_nothing_and_keeps_its_order() -> None:
-    """1,000 at once in rings of 256: the last batch of eight ends after 0.06 + 125 * 0.2 s."""
-    some = fleet(threshold=0.06 + 124 * 0.2)
-    send(some, [0.5] * 1000, 0.6)
+    """10,000 at once, more than there are places for at first: eight end each 0.2 s after 0.06."""
+    some = fleet(threshold=0.06 + 1249 * 0.2)
+    send(some, [0.5] * 10_000, 0.6)
     found = read(some, 0.55)
-    assert (1, 999) == (found.running[0], found.pending[0])
+    assert (1, 9999) == (found.running[0], found.pending[0])
 
     some.finish(600.0, math.inf)
 
-    assert 1000 == some.books.latencies.sum()
-    assert 1 + 124 * 8 == some.books.good.sum()
+    assert 10_000 == some.books.latencies.sum()
+    assert 1 + 1249 * 8 == some.books.good.sum()
 
 
-def test_rings_grow_from_where_they_are() -> None:
-    """Half empty, begun anew at the front, and then full: what waits is still in its order."""
-    times = [0.0] * 200 + [3.0] * 400
-    some = fleet(threshold=5.0)
-    send(some, times, 10.0)
-    other = fleet(threshold=5.0)
-    for first in range(0, 600, 50):
-        send(other, times[first : first + 50], 10.0)
+def test_places_become_more_in_the_midst_of_work_and_queues_stay_apart() -> None:
+    """Two pods by turns, partly drained, then more than all places: each is still in order."""
+    times = [0.0] * 3000 + [30.0] * 6000
+    chances = np.tile([0.0, 0.9], len(times) // 2)
+    some, other = fleet(pods=2, threshold=100.0), fleet(pods=2, threshold=100.0)
+    some.send(np.array(times), chances, 0, 40.0)
+    for first in range(0, len(times), 50):
+        other.send(np.array(times[first : first + 50]), chances[:50], 0, 40.0)
 
-    some.finish(600.0, math.inf)
-    other.finish(600.0, math.inf)
+    for each in (some, other):
+        each.finish(600.0, math.inf)
 
-    assert 600 == some.books.latencies.sum()
+    assert len(times) == some.books.latencies.sum()
     assert some.books.latencies.tolist() == other.books.latencies.tolist()
+    assert some.books.good.tolist() == other.books.good.tolist()
+
+
+def test_a_hopeless_queue_takes_memory_by_what_waits_and_not_by_pods() -> None:
+    some = fleet(pods=64, routing="connections:1")
+    send(some, [0.5] * 100_000, 0.6)
+    assert 1 == sum(read(some, 0.55).pending > 0)
+    assert 2**17 == len(some._arrays.queue.times)
 
 
 def test_pods_beyond_the_first_places_serve_as_the_others() -> None:

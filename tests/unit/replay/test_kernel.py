@@ -135,10 +135,10 @@ def test_the_better_of_two_is_never_worse_than_any(pods: int, load: float) -> No
     ("seconds", "expected"),
     [
         pytest.param(0.0, 0, id="none"),
-        pytest.param(0.001, 0, id="the end of the first"),
-        pytest.param(0.001 * math.exp(1 / 64), 1, id="the end of the second"),
-        pytest.param(0.001 * math.exp(1.001 / 64), 2, id="just beyond it"),
-        pytest.param(0.001 * math.e, 64, id="a factor e"),
+        pytest.param(1e-5, 0, id="the end of the first"),
+        pytest.param(1e-5 * math.exp(1 / 64), 1, id="the end of the second"),
+        pytest.param(1e-5 * math.exp(1.001 / 64), 2, id="just beyond it"),
+        pytest.param(1e-5 * math.e, 64, id="a factor e"),
         pytest.param(1e9, kernel.FINE_CLASSES - 1, id="what is too long is in the last"),
     ],
 )

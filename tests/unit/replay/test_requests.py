@@ -20,6 +20,11 @@ def test_the_part_its_warm_up_and_its_history_follow_each_other() -> None:
     assert list(range(1, 71)) == pytest.approx((load.history * 60).tolist())
 
 
+def test_a_trace_by_the_hour_warms_up_for_a_whole_one() -> None:
+    load = plan_load(Trace(3600, np.full(5, 3600.0)), 7200.0, 3600.0)
+    assert (3600, 3600, 60) == (load.warm_up_seconds, load.duration_seconds, len(load.history))
+
+
 @pytest.mark.parametrize(
     ("offset_minutes", "warm_up_seconds", "history"),
     [

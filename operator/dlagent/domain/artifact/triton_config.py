@@ -63,7 +63,7 @@ def serving_plan(tau: Sequence[TauPoint], serving: Serving, slo: Slo, batched: b
     delay = serving.batch_delay_microseconds or 0
     wanted = Wanted(
         threshold_seconds=slo.latency.threshold_milliseconds / 1000,
-        objective=float(slo.latency.objective_percent) / 100,
+        objective=slo.latency.objective_ratio,
         cores=None if accelerated else _cores(serving),
         max_batch=serving.max_batch_size if batched else 1,
         instances=serving.instances_per_replica,

@@ -187,7 +187,10 @@ def _only_series(text: str) -> NDArray[np.float64]:
         series = answer["data"]["result"]
         samples = [item["values"] for item in series]
         if len(samples) == 1:
-            return np.array(samples[0], np.float64).reshape(-1, 2)
+            found = np.array(samples[0], np.float64)
+            if found.size and (found.ndim != 2 or found.shape[1] != 2):
+                raise ValueError("a sample is a time and a value")
+            return found.reshape(-1, 2)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TraceError(
             "it is not the answer of Prometheus to a range query: save what "

@@ -99,6 +99,11 @@ def test_prometheus_gives_a_rate_at_each_step() -> None:
         pytest.param("{", "not the answer of Prometheus", id="broken JSON"),
         pytest.param("[" * 100_000, "not the answer of Prometheus", id="no end of brackets"),
         pytest.param(
+            answer([(0, "1", 60, "2")]),  # type: ignore[list-item]
+            "not the answer of Prometheus",
+            id="two samples in one",
+        ),
+        pytest.param(
             answer([(10**400, "1")]), "not the answer of Prometheus", id="a time beyond all time"
         ),
         pytest.param('{"status": "error"}', "not the answer of Prometheus", id="an error"),
