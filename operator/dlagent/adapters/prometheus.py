@@ -9,44 +9,24 @@ import json
 import logging
 import math
 import ssl
-from collections import defaultdict
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
-from dlagent.domain.artifact.latency_histogram import FAMILY
-from dlagent.domain.artifact.layout import MEMBERS
+from dlagent.adapters import triton_series
 from dlagent.domain.scaling.budget import BIN_SECONDS, Budget, Spending
 from dlagent.domain.scaling.history import DAY_STEPS, KEPT_STEPS, STEP_SECONDS, by_minute
 from dlagent.domain.scaling.past import Past
 from dlagent.domain.scaling.samples import (
     STALE_INTERVALS,
     WINDOW_INTERVALS,
-    PodName,
-    PodSamples,
     Snapshot,
     SnapshotReading,
 )
 from dlagent.domain.scaling.slo import SloWindow
 from dlagent.domain.scaling.values import NoData
-
-# Counters and a gauge of Triton, each a field of PodSamples.
-_FIELDS = {
-    "nv_inference_request_success": "successes",
-    "nv_inference_request_failure": "failures",
-    "nv_inference_pending_request_count": "pending",
-    "nv_inference_count": "inferences",
-}
-# An ensemble has no queue: what waits, waits before its members, and its own gauge says 0.
-_OF_MEMBERS = {"pending"}
-_SUMMARY = "nv_inference_request_summary_us"
-_MICROSECONDS = 1e-6
-# Counters too, one for each edge.
-_BUCKET = f"{FAMILY}_bucket"
-_EDGE_LABEL = "le"
-_MILLISECONDS = 1e-3
 
 _ARRIVALS = "dlagent_arrival_requests_per_second"  # the operator's own
 # The recording rules of charts/dlagent-operator/files/rules.yaml: what came in the five minutes
@@ -113,17 +93,13 @@ class Prometheus:
         """
         interval = self._connection.scrape_interval_seconds
         window, fresh = WINDOW_INTERVALS * interval, round(STALE_INTERVALS * interval)
-        names = "|".join([*_FIELDS, _BUCKET])
-        edges = f'{_EDGE_LABEL}=~"{_edges(thresholds)}"'
-        counters = f'{{__name__=~"{names}",{edges},{self._matchers}}}[{window}s]'
-        latencies = f"last_over_time({_SUMMARY}{{{self._matchers}}}[{fresh}s])"
+        counters = f"{{{triton_series.counters(thresholds)},{self._matchers}}}[{window}s]"
+        latencies = f"last_over_time({triton_series.SUMMARY}{{{self._matchers}}}[{fresh}s])"
         try:
             # One after the other: with thousands of pods an answer is megabytes.
-            found = await self._ask(counters, at, _counter)
-            fields, twice = _fields([each for each in found if each.field != _BUCKET])
-            buckets, doubled = _buckets([each for each in found if each.field == _BUCKET])
-            points, again = _points(await self._ask(latencies, at, _quantile))
-            return Snapshot(at, _pods(fields, points, buckets, twice | again | doubled))
+            counted = await self._ask(counters, at, triton_series.counter)
+            shares = await self._ask(latencies, at, triton_series.quantile)
+            return Snapshot(at, triton_series.pods(counted, shares))
         except _UnansweredError as error:
             return NoData(str(error))
         except _NOT_AS_DOCUMENTED as error:
@@ -262,130 +238,6 @@ def _result(status: int, body: bytes, read: Callable[[Json], _T | None]) -> list
 
 
 _SERIES = object()  # in place of a series that was read
-_Samples = dict[float, float]  # values by time
-
-
-class _Counter(NamedTuple):
-    """One counter of a pod, or a part of it, each scraped at the same time.
-
-    Failures are counted by reason; what waits before an ensemble's members, by member; a histogram
-    by the ends of its buckets.
-    """
-
-    pod: PodName
-    field: str
-    part: str
-    samples: _Samples
-
-
-class _Quantile(NamedTuple):
-    pod: PodName
-    share: float
-    seconds: float
-
-
-def _counter(series: Json) -> _Counter | None:
-    labels = series["metric"]
-    field = _FIELDS.get(labels["__name__"], _BUCKET)
-    if field == _BUCKET and _EDGE_LABEL not in labels:  # another program's of the same name
-        return None
-    member = labels.get("model") if field in _OF_MEMBERS else None
-    if not _is_of_agent(labels) and member not in MEMBERS:
-        return None
-    samples = {float(at): float(value) for at, value in series["values"]}
-    part = labels[_EDGE_LABEL] if field == _BUCKET else labels.get("reason") or member or ""
-    return _Counter(_pod(labels), field, part, samples)
-
-
-def _edges(thresholds: Collection[float]) -> str:
-    """A pattern of their label, none for what is no histogram; Prometheus 3 writes 500 as 500.0."""
-    milliseconds = sorted({f"{threshold / _MILLISECONDS:.10g}" for threshold in thresholds})
-    ends = "".join(f"|{edge.replace('.', '[.]')}([.]0)?" for edge in milliseconds)
-    return f"|[+]Inf{ends}"
-
-
-def _quantile(series: Json) -> _Quantile | None:
-    labels = series["metric"]
-    if not _is_of_agent(labels):
-        return None
-    try:
-        share = float(labels.get("quantile", ""))
-    except ValueError:  # another program's metric of the same name
-        return None
-    return _Quantile(_pod(labels), share, float(series["value"][1]) * _MICROSECONDS)
-
-
-def _is_of_agent(labels: Json) -> bool:
-    """Whether it is of the model that is the agent, not of a part of it."""
-    return bool(labels.get("model") == labels["dlagent"])
-
-
-def _pod(labels: Json) -> PodName:
-    return labels.get("namespace", ""), labels["pod"]
-
-
-def _fields(
-    counters: list[_Counter],
-) -> tuple[dict[PodName, dict[str, _Samples]], set[PodName]]:
-    """The counters of each pod by field of PodSamples, and pods that have one of them twice."""
-    fields: dict[PodName, dict[str, _Samples]] = defaultdict(dict)
-    known: set[tuple[PodName, str, str]] = set()
-    twice: set[PodName] = set()
-    for pod, field, part, samples in counters:
-        if (pod, field, part) in known:
-            twice.add(pod)
-        known.add((pod, field, part))
-        sums = fields[pod].setdefault(field, {})
-        for at, value in samples.items():
-            sums[at] = sums.get(at, 0.0) + value
-    return fields, twice
-
-
-def _buckets(
-    counters: list[_Counter],
-) -> tuple[dict[PodName, dict[float, _Samples]], set[PodName]]:
-    """Each pod's histogram by the end of the bucket in seconds, and pods that have one twice."""
-    buckets: dict[PodName, dict[float, _Samples]] = defaultdict(dict)
-    twice: set[PodName] = set()
-    for counter in counters:
-        edge = float(counter.part) * _MILLISECONDS
-        if edge in buckets[counter.pod]:
-            twice.add(counter.pod)
-        buckets[counter.pod][edge] = counter.samples
-    return buckets, twice
-
-
-def _points(
-    quantiles: list[_Quantile],
-) -> tuple[dict[PodName, dict[float, float]], set[PodName]]:
-    """The latencies of each pod by share, in seconds, and pods that have one of them twice."""
-    points: dict[PodName, dict[float, float]] = defaultdict(dict)
-    twice: set[PodName] = set()
-    for pod, share, seconds in quantiles:
-        if share in points[pod]:
-            twice.add(pod)
-        points[pod][share] = seconds
-    return points, twice
-
-
-def _pods(
-    fields: dict[PodName, dict[str, _Samples]],
-    points: dict[PodName, dict[float, float]],
-    buckets: dict[PodName, dict[float, _Samples]],
-    twice: set[PodName],
-) -> dict[PodName, PodSamples]:
-    return {
-        pod: PodSamples(
-            **{field: tuple(sorted(sums.items())) for field, sums in by_field.items()},
-            quantiles=tuple(sorted(points.get(pod, {}).items())),
-            buckets=tuple(
-                (edge, tuple(samples.items()))
-                for edge, samples in sorted(buckets.get(pod, {}).items())
-            ),
-            twice=pod in twice,
-        )
-        for pod, by_field in fields.items()
-    }
 
 
 def _recorded(series: Json) -> tuple[AgentName, float]:
