@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from dlagent.domain.artifact.summary import Summary
 from dlagent.domain.artifact.triton_config import render_config, serving_plan
 from dlagent.load.__main__ import main as load
 from dlagent_local import standalone
+from tests.cluster.harness import eventually
 
 Json = dict[str, Any]
 LABELS = ["red", "grün", "青"]
@@ -204,14 +205,17 @@ def ask_at_once(
     """The best label of each picture, each asked by itself, and how many batches that took."""
     client = http.InferenceServerClient(server.address, concurrency=len(pictures))
     try:
-        before = executions(client)
+        before = settled(client)
         pending = []
         for picture in pictures:
             image = http.InferInput("image", [1, *picture.shape], "UINT8")
             image.set_data_from_numpy(picture[np.newaxis])
             pending.append(client.async_infer("colours", [image]))
         answers = [request.get_result().as_numpy("labels") for request in pending]
-        return [answer[0, 0].decode() for answer in answers], executions(client) - before
+        after = eventually(
+            lambda: worked(client), lambda now: now.rows >= before.rows + len(pictures)
+        )
+        return [answer[0, 0].decode() for answer in answers], after.batches - before.batches
     finally:
         client.close()
 
@@ -236,9 +240,28 @@ def test_pictures_of_two_sizes_do_not_share_a_batch(triton: standalone.Triton) -
     assert batches == 2
 
 
-def executions(client: http.InferenceServerClient) -> int:
+class Worked(NamedTuple):
+    """Triton counts a batch some time after it has answered."""
+
+    rows: int
+    batches: int
+
+
+def worked(client: http.InferenceServerClient) -> Worked:
     (model,) = client.get_inference_statistics("colours")["model_stats"]
-    return int(model["execution_count"])
+    return Worked(int(model["inference_count"]), int(model["execution_count"]))
+
+
+def settled(client: http.InferenceServerClient) -> Worked:
+    """Once nothing that was asked before is still to be counted."""
+    seen: list[Worked] = []
+
+    def again() -> bool:
+        seen.append(worked(client))
+        return len(seen) > 1 and seen[-1] == seen[-2]
+
+    eventually(again)
+    return seen[-1]
 
 
 def test_triton_says_that_labels_are_text(triton: standalone.Triton) -> None:
