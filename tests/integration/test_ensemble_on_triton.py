@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -257,21 +258,34 @@ def test_requests_failures_and_latency_are_counted_of_the_agent(agent: Served) -
 def test_what_waits_is_counted_before_the_members(agent: Served) -> None:
     """So the agent's own gauge says nothing, and the operator adds those of the members."""
     gauge = "nv_inference_pending_request_count"
-    seen = {"agent": 0.0, "perceive_": 0.0}
-    with ThreadPoolExecutor(16) as pool:
-        asked = [pool.submit(agent.ask, np.ones((8, 2, 4))) for _ in range(200)]
-        while not all(each.done() for each in asked):
-            seen = {name: max(most, agent.counted(gauge, name)) for name, most in seen.items()}
+    enough = Event()
 
-    assert 0 == seen["agent"]
-    assert seen["perceive_"] > 0
+    def ask_on() -> None:
+        while not enough.is_set():
+            agent.ask(np.ones((8, 2, 4)))
+
+    of_the_agent: list[float] = []
+
+    def waits_before_perceive() -> bool:
+        of_the_agent.append(agent.counted(gauge, "agent"))
+        return agent.counted(gauge, "perceive_") > 0
+
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask_on) for _ in range(16)]
+        try:
+            eventually(waits_before_perceive)
+        finally:
+            enough.set()
+    for each in asked:
+        each.result()
+    assert {0} == set(of_the_agent)
 
 
 def test_batches_are_counted_of_the_members(agent: Served) -> None:
-    before = counts(agent)
+    before = settled_counts(agent)
     for _ in range(5):
         agent.ask(np.ones((2, 2, 4)))
-    after = counts(agent)
+    after = settled_counts(agent)
 
     seen = observed(before, after, "agent")
     assert seen is not None
@@ -280,6 +294,18 @@ def test_batches_are_counted_of_the_members(agent: Served) -> None:
     members = [after.models[name][2] for name in ("perceive_", "decide_", "act_")]
     shortest = max(its.seconds / its.batches for its in members) / 2
     assert shortest < seen.by_size[2].seconds / 5 < 1
+
+
+def settled_counts(agent: Served) -> BatchCounts:
+    """Once all that was answered is counted."""
+    seen: list[BatchCounts] = []
+
+    def again() -> bool:
+        seen.append(counts(agent))
+        return len(seen) > 1 and seen[-1].models == seen[-2].models
+
+    eventually(again)
+    return seen[-1]
 
 
 def counts(agent: Served) -> BatchCounts:
