@@ -47,7 +47,7 @@ from dlagent.domain.tuning.table import Workers, by_workers
 from dlagent.load.__main__ import main as load
 from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
 from dlagent_local import standalone
-from tests.cluster.harness import eventually
+from harness import eventually
 
 Json = dict[str, Any]
 Array = NDArray[Any]

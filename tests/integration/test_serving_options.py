@@ -13,7 +13,7 @@ from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.triton_config import ServingPlan, warm_up_requests
 from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
 from dlagent_local import standalone
-from tests.cluster.harness import eventually
+from harness import eventually
 from tests.integration.example_on_triton import manifest_of_example, put_model
 
 SIMULATED = Simulated(base_milliseconds=200, per_item_milliseconds=10)

@@ -28,7 +28,7 @@ from dlagent.domain.artifact.summary import Summary
 from dlagent.domain.artifact.triton_config import render_config, serving_plan
 from dlagent.load.__main__ import main as load
 from dlagent_local import standalone
-from tests.cluster.harness import eventually
+from harness import eventually
 
 Json = dict[str, Any]
 LABELS = ["red", "grün", "青"]
