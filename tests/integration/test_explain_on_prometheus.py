@@ -16,6 +16,7 @@ from dlagent.domain.scaling.model import Foreseen
 from dlagent.domain.scaling.situation import Decided, Load, Replica, Situation
 from dlagent.runtime.metrics import AgentFigures, Metrics
 from dlagent_local import standalone
+from harness import eventually
 
 RECORDED_SECONDS = 30
 FIGURES = AgentFigures(
@@ -108,13 +109,11 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def at(endpoint: Endpoint) -> float:
     """A moment at which each counter was seen to grow."""
-    deadline = time.monotonic() + RECORDED_SECONDS
-    while time.monotonic() < deadline:
-        now = time.time()
-        if (Recorder(endpoint, "vision", "shoes").spent(now).requests or 0) > 0:
-            return now
-        time.sleep(0.2)
-    raise AssertionError(f"nothing was recorded within {RECORDED_SECONDS} s")
+
+    def has_grown(now: float) -> bool:
+        return (Recorder(endpoint, "vision", "shoes").spent(now).requests or 0) > 0
+
+    return eventually(time.time, has_grown, RECORDED_SECONDS, "a record")
 
 
 def test_a_decision_comes_back_with_all_that_it_rested_on(endpoint: Endpoint, at: float) -> None:

@@ -17,10 +17,11 @@ import pytest
 from dlagent.adapters.prometheus import Prometheus
 from dlagent.domain.artifact.latency_histogram import edges_milliseconds
 from dlagent.domain.scaling.latency import LatencySignal
-from dlagent.domain.scaling.ledger import Ledger, account
+from dlagent.domain.scaling.ledger import Entry, Ledger, account
 from dlagent.domain.scaling.samples import PodSamples, Snapshot, timed
 from dlagent.domain.scaling.signals import PodSeen, Supply
 from dlagent_local import standalone
+from harness import eventually
 from tests.integration.test_signals_on_prometheus import Connection
 
 RECORDED = (Path(__file__).parent / "recorded/histogram.prom").read_text(encoding="utf-8")
@@ -78,15 +79,12 @@ def seen(server: standalone.Prometheus, thresholds: list[float]) -> PodSamples:
         finally:
             await prometheus.close()
 
-    end = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < end:
+    def samples() -> PodSamples:
         found = asyncio.run(ask())
         assert isinstance(found, Snapshot)
-        samples = found.pods.get(POD)
-        if samples is not None and len(samples.successes) >= 3:
-            return samples
-        time.sleep(0.2)
-    raise AssertionError("Prometheus has no samples")
+        return found.pods.get(POD, PodSamples())
+
+    return eventually(samples, lambda its: len(its.successes) >= 3, DEADLINE_SECONDS)
 
 
 def test_the_recorded_edges_are_those_that_the_operator_writes() -> None:
@@ -106,8 +104,10 @@ def test_no_more_is_read_than_all_answers_and_those_in_time(server: standalone.P
 def test_answers_in_time_are_counted(server: standalone.Prometheus) -> None:
     pod = PodSeen(POD[1], Supply.READY, created=0.0, ready_since=1.0)
     ledger, _ = account(Ledger(), {pod.name: seen(server, [0.5])}, [pod], THRESHOLD_SECONDS)
-    time.sleep(2.5)
-    _, entry = account(ledger, {pod.name: seen(server, [0.5])}, [pod], THRESHOLD_SECONDS)
+
+    def since() -> Entry:
+        return account(ledger, {pod.name: seen(server, [0.5])}, [pod], THRESHOLD_SECONDS)[1]
+
+    entry = eventually(since, lambda booked: booked.requests >= 1000)
     assert LatencySignal.HISTOGRAM == entry.signal
-    assert entry.requests >= 1000
     assert entry.good / entry.requests == pytest.approx(0.987)

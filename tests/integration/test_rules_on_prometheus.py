@@ -1,7 +1,6 @@
 """The recording rules on the real Prometheus: it loads the file, and they count what they say."""
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from dlagent_local import standalone
+from harness import eventually
 
 RULES = Path(__file__).parents[2] / "charts/dlagent-operator/files/rules.yaml"
 COUNTED_SECONDS = 30
@@ -80,10 +80,9 @@ def test_a_rule_counts_by_agent_and_by_nothing_else(prometheus: standalone.Prome
 
 def value_of(prometheus: standalone.Prometheus, expression: str) -> Any:
     """The first answer that is not empty: an increase needs two scrapes."""
-    deadline = time.monotonic() + COUNTED_SECONDS
-    while time.monotonic() < deadline:
-        result = prometheus.ask("query", query=expression)["result"]
-        if result:
-            return result[0]
-        time.sleep(0.2)
-    raise AssertionError(f"nothing was counted within {COUNTED_SECONDS} s")
+    found = eventually(
+        lambda: prometheus.ask("query", query=expression)["result"],
+        within_seconds=COUNTED_SECONDS,
+        what=expression,
+    )
+    return found[0]

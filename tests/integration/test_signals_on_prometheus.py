@@ -26,6 +26,7 @@ from dlagent.domain.scaling.signals import PodSeen, Supply, signals
 from dlagent.domain.scaling.values import Measured, NoData
 from dlagent.manifests.deployment import METRICS_ARGUMENTS
 from dlagent_local import standalone
+from harness import eventually
 
 ARTIFACT = Path(__file__).parents[2] / "model_repo"
 AGENT, OTHER_MODEL = "shoes", "boots"
@@ -85,14 +86,12 @@ def snapshot(server: standalone.Prometheus) -> SnapshotReading:
 
 
 def until(server: standalone.Prometheus, holds: Callable[[Snapshot], bool]) -> Snapshot:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    found: SnapshotReading = NoData("never asked")
-    while time.monotonic() < deadline:
-        found = snapshot(server)
-        if isinstance(found, Snapshot) and holds(found):
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {DEADLINE_SECONDS} s; last: {found}")
+    def good(found: SnapshotReading) -> bool:
+        return isinstance(found, Snapshot) and holds(found)
+
+    found = eventually(lambda: snapshot(server), good, DEADLINE_SECONDS)
+    assert isinstance(found, Snapshot)
+    return found
 
 
 def send(triton: standalone.Triton, model: str, requests: int) -> None:
@@ -131,7 +130,7 @@ def test_load_and_latency_of_a_real_triton(
 
 def test_a_pod_that_two_jobs_scrape_is_marked(server: standalone.Prometheus) -> None:
     # Each job scrapes at a moment of its own: at first there is one series only.
-    found = until(server, lambda now: DOUBLED in now.pods and now.pods[DOUBLED].twice)
+    found = until(server, lambda now: {POD, DOUBLED} <= now.pods.keys() and now.pods[DOUBLED].twice)
     assert not found.pods[POD].twice
 
 
