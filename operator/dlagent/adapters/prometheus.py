@@ -93,7 +93,7 @@ class Prometheus:
         """
         interval = self._connection.scrape_interval_seconds
         window, fresh = WINDOW_INTERVALS * interval, round(STALE_INTERVALS * interval)
-        counters = f"{{{triton_series.counters(thresholds)},{self._matchers}}}[{window}s]"
+        counters = f"{{{triton_series.counter_matchers(thresholds)},{self._matchers}}}[{window}s]"
         latencies = f"last_over_time({triton_series.SUMMARY}{{{self._matchers}}}[{fresh}s])"
         try:
             # One after the other: with thousands of pods an answer is megabytes.

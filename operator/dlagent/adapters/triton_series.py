@@ -51,7 +51,7 @@ class Quantile(NamedTuple):
     seconds: float
 
 
-def counters(thresholds: Collection[float]) -> str:
+def counter_matchers(thresholds: Collection[float]) -> str:
     """Matchers of the counters and the gauge, and of histograms no more than all answers and those
     within `thresholds`, in seconds.
     """
@@ -67,7 +67,7 @@ def _edges(thresholds: Collection[float]) -> str:
 
 
 def counter(series: Json) -> Counter | None:
-    """One of the series that `counters` asks for; None where it is not of an agent."""
+    """One of the series that `counter_matchers` asks for; None where it is not of an agent."""
     labels = series["metric"]
     field = _FIELDS.get(labels["__name__"], _BUCKET)
     if field == _BUCKET and _EDGE_LABEL not in labels:  # another program's of the same name

@@ -128,16 +128,18 @@ def _given_prometheus(url: str | None, token_file: Path | None) -> Endpoint | No
     Raises:
         CliError: a token that cannot be read, or no address that it is for.
     """
-    if token_file is None:
-        return None if url is None else Endpoint(url.rstrip("/"), urllib3.PoolManager())
     if url is None:
+        if token_file is None:
+            return None
         # The apiserver does not pass a token on, and one may not go to whatever it leads to.
         raise CliError("--prometheus-token-file: give the address that it is for by --prometheus")
-    try:
-        token = token_file.read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise CliError(f"--prometheus-token-file {token_file}: {error}") from error
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {}
+    if token_file is not None:
+        try:
+            token = token_file.read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            raise CliError(f"--prometheus-token-file {token_file}: {error}") from error
+        headers = {"Authorization": f"Bearer {token}"}
     return Endpoint(url.rstrip("/"), urllib3.PoolManager(), headers)
 
 
