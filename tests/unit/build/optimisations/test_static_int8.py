@@ -7,9 +7,11 @@ import onnx
 import pytest
 from onnx import ModelProto, numpy_helper
 
+from dlagent.build.machine import instruction_set
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.optimisations.fp32 import Fp32
+from dlagent.build.optimisations.rules import saturates
 from dlagent.build.optimisations.static_int8 import NAME, StaticInt8
 from dlagent.build.optimisations.transformer import Fusion
 from dlagent.domain.data.split import Part
@@ -39,7 +41,13 @@ OF_SOURCE = [
     "int8-s8s8-entropy",
 ]
 SEVEN_BITS = ["int8-u8s8-minmax-7bit", "int8-u8s8-percentile-7bit"]
-PRUNED = Candidate(name="pruned-50", optimisation="pruned", precision=Precision.FP32, trained=True)
+PRUNED = Candidate(
+    name="pruned-50",
+    optimisation="pruned",
+    precision=Precision.FP32,
+    trained=True,
+    smaller="pruned-75",
+)
 
 
 @pytest.mark.parametrize("name", ["avx512_vnni", "avx_vnni", "amx_int8", "aarch64"])
@@ -73,6 +81,7 @@ def test_other_networks_than_the_source_get_few_schemes(
     based = [c for c in plan.candidates if c.base is not None]
     assert expected == [c.name for c in based]
     assert {("pruned-50", True)} == {(c.base, c.trained) for c in based}
+    assert [name.replace("50", "75") for name in expected] == [c.smaller for c in based]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +114,9 @@ def test_what_cannot_be_is_skipped_with_the_reason(changes: dict[str, Any], reas
 def test_each_scheme_keeps_the_answers_nearly(model: ModelProto, name: str) -> None:
     workshop = QuantiseWorkshop(model)
     made = workshop.make(OPTIMISATION, candidate(OPTIMISATION, model, name, instruction_set="avx2"))
-    assert 0 < workshop.error(made.model) < 0.2
+    # Where this machine's CPU adds in 16 bits, products of 8 bits lose more; the gate judges that.
+    exact = name in SEVEN_BITS or not saturates(instruction_set())
+    assert 0 < workshop.error(made.model) < (0.2 if exact else 1)
     assert {""} == domains(made.model)
     assert {"batch"} == first_axis(made.model)
     assert model.graph.input == made.model.graph.input
