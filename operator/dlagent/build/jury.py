@@ -1,7 +1,7 @@
 """Who judges networks: on the data set, or, without one, by whether they answer as the source does.
 
-Used by dlagent.build.search; what counts as a loss, and how surely it is known, is decided in
-dlagent.domain.gate.
+Used by dlagent.build.search and dlagent.build.finals; what counts as a loss, and how surely it is
+known, is decided in dlagent.domain.gate.
 """
 
 import math
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 from onnx import ModelProto
 
+from dlagent.build.contest import GateOpinion, Score
 from dlagent.build.failure import BuildError
 from dlagent.build.network import Network
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.parity import Run, check_same
 from dlagent.build.runtime import Array, Session
-from dlagent.build.search import GateOpinion, Score
 from dlagent.build.workshop import Examples, answers
 from dlagent.domain.artifact.report import ClassReport, GateReport, GateResult
 from dlagent.domain.data.split import Part

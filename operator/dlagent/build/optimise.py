@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dlagent.api.types import Tensor
 from dlagent.build import chain
+from dlagent.build.contest import Jury
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.build.failure import BuildError, GateFailedError
 from dlagent.build.jury import DataJury, ParityJury
@@ -24,7 +25,7 @@ from dlagent.build.progress import Progress
 from dlagent.build.race import BATCHES
 from dlagent.build.runtime import Array, Session
 from dlagent.build.scripts.ensemble import Front
-from dlagent.build.search import Found, Jury, Search
+from dlagent.build.search import Found, Search
 from dlagent.build.workshop import Examples, Judge, SourceWorkshop
 from dlagent.domain.artifact.optimise import Optimise
 from dlagent.domain.artifact.report import CandidateReport, DataReport, GateReport

@@ -5,96 +5,37 @@ dlagent.build.pipeline.
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from onnx import ModelProto
 
-from dlagent.api.types import Metric as MetricKind
+from dlagent.build.aside import Aside
+from dlagent.build.contest import Contest, Jury, Maker
 from dlagent.build.failure import BuildError
-from dlagent.build.optimisations.base import Made, OptimisationError
+from dlagent.build.finals import Finals
+from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.race import Feed, affordable_feeds, race
 from dlagent.build.runtime import RunError, Session
 from dlagent.build.tried import Tried
-from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
+from dlagent.domain.artifact.report import CandidateReport, Verdict
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
-from dlagent.domain.search.choice import MOST_FINALISTS, finalists, spared_by, winner
 from dlagent.domain.search.halving import (
     EFFORTS,
     Estimate,
     affordable,
+    hopeless,
+    of_the_source,
     promote,
-    too_slow,
-    worthwhile,
 )
-from dlagent.domain.search.timing import Interval, Rounds, relative_time
-from dlagent.domain.search.verdict import verdict_of
+from dlagent.domain.search.timing import relative_time
 
 _ROUNDS = 9  # for an estimate; an interval of 95 % for a median needs six
 _SECONDS = 4.0
-_FINAL_ROUNDS = 25
-_FINAL_SECONDS = 30.0
 # One epoch of training may take all the time that there is. What was estimated before and needs no
 # training is then still judged in full, for this share of the time.
 _GRACE = 0.25
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a network keeps on the selection examples.
-
-    `metric` is None without a data set; `at_least` and `at_most` are limits of the drop on all such
-    examples, each 95 % sure.
-    """
-
-    metric: float | None
-    drop: float
-    at_least: float
-    at_most: float
-
-
-@dataclass(frozen=True)
-class GateOpinion:
-    """How a finalist stands before the gate, and a sentence about it."""
-
-    result: GateResult
-    sentence: str
-
-
-class Maker(Protocol):
-    def make(self, candidate: Candidate, effort: float) -> Made: ...
-
-
-class Jury(Protocol):
-    """Judges networks by their answers."""
-
-    def score(self, session: Session, share: float) -> Score:
-        """On the first `share` of the selection examples.
-
-        Raises:
-            OptimisationError: the answers cannot be used, such as those that are not numbers.
-        """
-        ...
-
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
-        """Finalists, all at once; so many others failed before, or may be judged later."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Those that were made in full beside each other, and who serves."""
-
-    complete: list[Estimate]
-    source_rounds: Rounds
-    opinions: dict[str, GateOpinion]
-    chosen: str | None
-
-    @property
-    def may_gate_more(self) -> bool:
-        return len(self.opinions) < MOST_FINALISTS
 
 
 @dataclass(frozen=True)
@@ -107,7 +48,10 @@ class Found:
 
 
 class Search:
-    """One search. `feeds` are batches of the sizes `batches`, smallest first."""
+    """One search. `feeds` are batches of the sizes `batches`, smallest first.
+
+    With one effort only, that of 1, every candidate is made in full.
+    """
 
     def __init__(
         self,
@@ -120,32 +64,56 @@ class Search:
         say: Callable[[str], None],
         efforts: Sequence[float] = EFFORTS,
     ) -> None:
-        self._maker = maker
-        self._jury = jury
-        self._source = Session(source.SerializeToString())
-        self._source_model = source
-        self._feeds = affordable_feeds(self._source, feeds, _SECONDS)
-        self._batches = batches[: len(self._feeds)]
-        self._limit = limit
-        self._say = say
+        session = Session(source.SerializeToString())
+        feeds = affordable_feeds(session, feeds, _SECONDS)
+        batches = batches[: len(feeds)]
+        self._contest = Contest(maker, jury, source, session, feeds, batches, limit, say)
         self._efforts = efforts
+        self._all_in_full = len(efforts) == 1
         self._tried: dict[str, Tried] = {}
-        self._spared: list[Candidate] = []
+        self._aside = Aside({}, (), limit.at_most)
 
     def run(self, plan: Plan, may_serve: Callable[[Candidate], bool], seconds: float) -> Found:
         """Find the candidate that serves, of those that may. The source must be planned."""
-        began = time.monotonic()
+        end = time.monotonic() + seconds
         self._tried = {c.name: Tried(c) for c in plan.candidates}
-        self._spared = []
-        alive = [c for c in plan.candidates if c.name != SOURCE and may_serve(c)]
-        for effort in self._efforts:
-            last = effort == self._efforts[-1]
+        source = self._tried[SOURCE]
+        source.estimate = of_the_source(source.candidate)
+        complete = [SOURCE] if may_serve(source.candidate) else []
+        self._aside = Aside(self._tried, complete, self._contest.limit.at_most)
+        wanted = [c for c in plan.candidates if c.name != SOURCE and may_serve(c)]
+        begun = wanted if self._all_in_full else self._aside.let_wait(wanted)
+        return self._conclude(plan, self._make(begun, end), may_serve, end)
+
+    def _make(self, candidates: Sequence[Candidate], end: float) -> list[Candidate]:
+        """Those that were made in full: of the candidates, and of those that waited for them."""
+        made: list[Candidate] = []
+        begun = list(candidates)
+        while begun:
+            made += self._halve(begun, end)
+            begun = self._aside.take()
+        return made
+
+    def _halve(self, candidates: Sequence[Candidate], end: float) -> list[Candidate]:
+        """Those of the candidates that were made in full."""
+        seconds = max(end - time.monotonic(), 0.0)
+        alive = list(candidates)
+        for effort in self._efforts[:-1]:
             # First estimates are worth nothing unless something is made in full afterwards.
-            end = began + (seconds if last else seconds / 2)
-            untrained_end = max(end, time.monotonic() + _GRACE * seconds) if last else end
-            made = self._make_all(alive, effort, end, untrained_end)
-            alive = made if last else self._promoted(made)
-        return self._conclude(plan, alive, may_serve, end)
+            alive = self._estimate_all(alive, effort, end - seconds / 2)
+        untrained_end = max(end, time.monotonic() + _GRACE * seconds)
+        return self._make_all(alive, self._efforts[-1], end, untrained_end)
+
+    def _estimate_all(
+        self, candidates: Sequence[Candidate], effort: float, end: float
+    ) -> list[Candidate]:
+        """Who goes on; beside the candidates those that waited for one which is given up here."""
+        made: list[Candidate] = []
+        begun = list(candidates)
+        while begun:
+            made += self._hopeful(self._make_all(begun, effort, end, end))
+            begun = self._aside.take()
+        return self._promoted(made)
 
     def _make_all(
         self, candidates: Sequence[Candidate], effort: float, end: float, untrained_end: float
@@ -160,14 +128,14 @@ class Search:
         share = f", {effort:.0%} of the work" if effort < 1 else ""
         made: set[str] = set()
         for number, candidate in enumerate(order, 1):
-            if last and (why := self._why_spared(candidate, made)) is not None:
-                self._tried[candidate.name].conclude(Verdict.DROPPED, why)
-                self._spared.append(candidate)
+            if last and not self._all_in_full and self._aside.put(candidate):
                 continue
-            self._say(f"{candidate.name}, {number} of {len(order)}{share}")
+            self._contest.say(f"{candidate.name}, {number} of {len(order)}{share}")
             until = end if candidate.trained else untrained_end
             if self._try(self._tried[candidate.name], effort, until):
                 made.add(candidate.name)
+                if last:
+                    self._aside.made_in_full(candidate.name)
         return [candidate for candidate in candidates if candidate.name in made]
 
     def _by_cost(self, candidate: Candidate) -> tuple[float, bool]:
@@ -183,19 +151,9 @@ class Search:
             return False, tried.seconds
         return True, tried.estimate.time.median if tried.estimate is not None else 0.0
 
-    def _why_spared(self, candidate: Candidate, made: Collection[str]) -> str | None:
-        """Where one that was made in full leaves it no way to win, unless the gate refuses that."""
-        estimate = self._tried[candidate.name].estimate
-        if not candidate.trained or estimate is None:
-            return None
-        complete = [e for name in made if (e := self._tried[name].estimate) is not None]
-        by = spared_by(estimate, complete, self._limit.at_most)
-        if by is None:
-            return None
-        share = f"takes {estimate.time.median:.0%} of the source's time"
-        return f"{share}; faster, and keeps the accuracy: {by.candidate.name}"
-
     def _try(self, tried: Tried, effort: float, end: float) -> bool:
+        if tried.asked >= effort:
+            return True
         began = time.monotonic()
         known = tried.estimate
         if began >= end or (known is not None and not affordable(known, effort, end - began)):
@@ -206,13 +164,14 @@ class Search:
         try:
             self._estimate(tried, effort, began)
         except (OptimisationError, RunError) as error:
-            tried.conclude(Verdict.FAILED, str(error))
+            tried.give_up(Verdict.FAILED, str(error))
         except BuildError as error:
-            tried.conclude(Verdict.FAILED, error.message)
+            tried.give_up(Verdict.FAILED, error.message)
         except MemoryError:
             remedy = "raise spec.build.resources.limits.memory"
-            tried.conclude(Verdict.FAILED, f"out of memory; {remedy}")
+            tried.give_up(Verdict.FAILED, f"out of memory; {remedy}")
         else:
+            tried.asked = effort
             return True
         finally:
             tried.seconds += time.monotonic() - began
@@ -220,12 +179,17 @@ class Search:
 
     def _estimate(self, tried: Tried, effort: float, began: float) -> None:
         name = tried.candidate.name
-        made = self._maker.make(tried.candidate, effort)
+        made = self._contest.maker.make(tried.candidate, effort)
         data = made.model.SerializeToString()
         session = Session(data)
-        score = self._jury.score(session, effort)
+        score = self._contest.jury.score(session, effort)
         if tried.estimate is None:
-            raced = race({SOURCE: self._source, name: session}, self._feeds, _ROUNDS, _SECONDS)
+            raced = race(
+                {SOURCE: self._contest.session, name: session},
+                self._contest.feeds,
+                _ROUNDS,
+                _SECONDS,
+            )
             tried.rounds, tried.beside = raced[name], raced[SOURCE]
             relative = relative_time(raced[name], raced[SOURCE])
         else:  # more effort changes weights, not how long they take
@@ -242,9 +206,25 @@ class Search:
         )
         tried.metric, tried.notes, tried.size_bytes = score.metric, made.notes, len(data)
 
+    def _hopeful(self, made: Sequence[Candidate]) -> list[Candidate]:
+        """Those that may still keep the accuracy."""
+        kept = []
+        for candidate in made:
+            tried = self._tried[candidate.name]
+            why = (
+                hopeless(tried.estimate, self._contest.limit)
+                if tried.estimate is not None
+                else None
+            )
+            if why is None:
+                kept.append(candidate)
+            else:
+                tried.give_up(Verdict.DROPPED, why)
+        return kept
+
     def _promoted(self, made: Sequence[Candidate]) -> list[Candidate]:
         estimates = [e for c in made if (e := self._tried[c.name].estimate) is not None]
-        promotion = promote(estimates, self._limit)
+        promotion = promote(estimates, self._contest.limit)
         for name, reason in promotion.dropped:
             self._tried[name].conclude(Verdict.DROPPED, reason)
         return [candidate for candidate in made if candidate.name in promotion.kept]
@@ -256,107 +236,23 @@ class Search:
         may_serve: Callable[[Candidate], bool],
         end: float,
     ) -> Found:
-        judged = self._judge(made, may_serve, {})
-        while self._spared and judged.chosen in (None, SOURCE) and judged.may_gate_more:
-            # The gate refused who was to spare them.
-            spared, self._spared = self._spared, []
-            made = [*made, *self._make_all(spared, self._efforts[-1], end, end)]
-            judged = self._judge(made, may_serve, judged.opinions)
-        self._tell(judged, may_serve)
-        reports = [t.report(self._batches, judged.source_rounds) for t in self._tried.values()]
+        finals = Finals(self._contest, self._tried, self._aside, may_serve)
+        finals.compare(made)
+        finals.judge()
+        while finals.may_judge_more:
+            begun = self._aside.take()
+            if begun:
+                made = [*made, *self._make(begun, end)]
+                finals.compare(made)
+            elif not finals.unjudged:
+                break
+            finals.judge()
+        reports = finals.conclude()
         reports += [
             CandidateReport(name=s.name, verdict=Verdict.NOT_APPLICABLE, reason=s.reason)
             for s in plan.skipped
         ]
-        chosen = judged.chosen
-        if chosen is None:
+        if finals.chosen is None:
             return Found(None, None, reports)
-        return Found(self._tried[chosen].candidate, self._model(chosen), reports)
-
-    def _judge(
-        self,
-        made: Sequence[Candidate],
-        may_serve: Callable[[Candidate], bool],
-        known: Mapping[str, GateOpinion],
-    ) -> _Judged:
-        """By the gate, which has an opinion of those that are known."""
-        self._say(f"comparing {len(made) + 1} versions")
-        sessions = {SOURCE: self._source}
-        sessions |= {c.name: Session(self._data(c.name)) for c in self._worthwhile(made)}
-        complete, source_rounds = self._final_estimates(sessions)
-        serving = [e for e in complete if may_serve(e.candidate)]
-        ordered = finalists(serving, self._limit.at_most)
-        names = [e.candidate.name for e in ordered if e.candidate.name not in known]
-        names = names[: MOST_FINALISTS - len(known)]
-        later = min(len(self._spared), MOST_FINALISTS - len(known) - len(names))
-        held = {name: sessions[name] for name in names}
-        opinions = dict(known)
-        opinions |= self._jury.gate(held, len(known) + later) if held else {}
-        passed = {name for name, opinion in opinions.items() if opinion.result.passed}
-        chosen = winner(ordered, passed, may_serve(self._tried[SOURCE].candidate))
-        return _Judged(complete, source_rounds, opinions, chosen)
-
-    def _worthwhile(self, made: Sequence[Candidate]) -> list[Candidate]:
-        """Those that may be faster than the source; of the others is told why they are not."""
-        kept = []
-        for candidate in made:
-            tried = self._tried[candidate.name]
-            if tried.estimate is not None and not worthwhile(tried.estimate):
-                tried.conclude(Verdict.SLOWER, too_slow(tried.estimate))
-            else:
-                kept.append(candidate)
-        return kept
-
-    def _final_estimates(self, sessions: Mapping[str, Session]) -> tuple[list[Estimate], Rounds]:
-        """All that were made in full, timed anew and all together, in the order of planning.
-
-        And the times of the source among them.
-        """
-        score = self._jury.score(self._source, 1.0)
-        source = self._tried[SOURCE]
-        source.metric, source.size_bytes = score.metric, len(self._data(SOURCE))
-        always = Interval(1.0, 1.0, 1.0)
-        source.estimate = Estimate(source.candidate, 1.0, always, 0.0, 0.0, 0.0, 0.0)
-        rounds = _FINAL_ROUNDS if len(sessions) > 1 else _ROUNDS
-        raced = race(sessions, self._feeds, rounds, _FINAL_SECONDS)
-        self._compare_with(score.metric)
-        estimates = []
-        for name, tried in self._tried.items():
-            if name in sessions and tried.estimate is not None:
-                tried.rounds, tried.beside = raced[name], raced[SOURCE]
-                relative = relative_time(raced[name], raced[SOURCE])
-                tried.estimate = replace(tried.estimate, time=relative)
-                estimates.append(tried.estimate)
-        return estimates, raced[SOURCE]
-
-    def _compare_with(self, source: float | None) -> None:
-        """What was seen on a part of the examples is told as if it had been seen on all of them.
-
-        How much less a network is right than the source on the same examples says more than how
-        often it is right on them.
-        """
-        if source is None or self._limit.metric.kind is MetricKind.MAX_ABS_ERROR:
-            return
-        for tried in self._tried.values():
-            if tried.estimate is not None:
-                tried.metric = source - tried.estimate.drop
-
-    def _tell(self, judged: _Judged, may_serve: Callable[[Candidate], bool]) -> None:
-        best = self._tried[judged.chosen].estimate if judged.chosen is not None else None
-        for estimate in judged.complete:
-            tried = self._tried[estimate.candidate.name]
-            opinion = judged.opinions.get(estimate.candidate.name)
-            tried.gate = opinion.result if opinion is not None else None
-            gate = (opinion.result.passed, opinion.sentence) if opinion is not None else None
-            tried.conclude(*verdict_of(estimate, best, self._limit, gate))
-        for tried in self._tried.values():
-            if not may_serve(tried.candidate):
-                tried.conclude(Verdict.NOT_APPLICABLE, "spec.build.precision does not allow it")
-
-    def _model(self, name: str) -> ModelProto:
-        if name == SOURCE:
-            return self._source_model
-        return self._maker.make(self._tried[name].candidate, 1.0).model
-
-    def _data(self, name: str) -> bytes:
-        return self._model(name).SerializeToString()
+        chosen = self._tried[finals.chosen].candidate
+        return Found(chosen, self._contest.model(chosen), reports)

@@ -13,7 +13,8 @@ from dlagent.domain.search.timing import Rounds, as_if_beside, timings
 class Tried:
     """One candidate; everything is None until it was made for the first time.
 
-    `rounds` are its times, and `beside` those of the source in the same rounds.
+    `rounds` are its times, and `beside` those of the source in the same rounds. `asked` is the
+    effort that it was made with last. `unfit`: it cannot be made, or surely loses too much.
     """
 
     candidate: Candidate
@@ -24,6 +25,8 @@ class Tried:
     notes: Mapping[str, str] = field(default_factory=dict)
     size_bytes: int | None = None
     gate: GateResult | None = None
+    asked: float = 0.0
+    unfit: bool = False
     seconds: float = 0.0
     verdict: Verdict = Verdict.NOT_TRIED
     reason: str = ""
@@ -31,6 +34,11 @@ class Tried:
     def conclude(self, verdict: Verdict, reason: str) -> None:
         self.verdict = verdict
         self.reason = reason
+
+    def give_up(self, verdict: Verdict, reason: str) -> None:
+        """For what it is, and not for others that promise more."""
+        self.unfit = True
+        self.conclude(verdict, reason)
 
     def report(self, batches: Sequence[int], source: Rounds) -> CandidateReport:
         """`source` are the source's own times; the candidate's are told as they would be then."""

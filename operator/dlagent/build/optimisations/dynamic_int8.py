@@ -15,7 +15,7 @@ from dlagent.build.onnx_graph import finished, operator_counts
 from dlagent.build.optimisations.base import Made, OptimisationError, Workshop
 from dlagent.build.optimisations.library import library
 from dlagent.build.optimisations.quantise import prepare
-from dlagent.build.optimisations.rules import forbids_int8, other_weights, saturates
+from dlagent.build.optimisations.rules import forbids_int8, made_of, other_weights, saturates
 from dlagent.build.optimisations.transformer import FUSED
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, Skipped
 
@@ -39,12 +39,13 @@ class DynamicInt8:
 
     def _candidate(self, base: Candidate | None, facts: Facts) -> Candidate:
         return Candidate(
-            name=f"{base.name}+{NAME}" if base else NAME,
+            name=made_of(base.name, NAME) if base else NAME,
             optimisation=self.name,
             precision=Precision.INT8,
             base=base.name if base else None,
             options={"reduceRange": saturates(facts.instruction_set)},
             trained=base.trained if base else False,
+            smaller=made_of(base.smaller, NAME) if base and base.smaller else None,
         )
 
     def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:

@@ -31,15 +31,17 @@ class Pruned:
             return Plan(skipped=(Skipped(name=self.name, reason=reason),))
         given = facts.channels_percent
         strengths = STRENGTHS_PERCENT if given is None else (given,)
-        return Plan(tuple(self._candidate(percent, facts) for percent in strengths))
+        pairs = zip(strengths, (*strengths[1:], None), strict=True)
+        return Plan(tuple(self._candidate(percent, smaller, facts) for percent, smaller in pairs))
 
-    def _candidate(self, percent: int, facts: Facts) -> Candidate:
+    def _candidate(self, percent: int, smaller_percent: int | None, facts: Facts) -> Candidate:
         return Candidate(
-            name=f"pruned-{percent}",
+            name=_name(percent),
             optimisation=self.name,
             precision=Precision.FP32,
             options={"channelsPercent": percent, "epochs": facts.epochs},
             trained=True,
+            smaller=None if smaller_percent is None else _name(smaller_percent),
         )
 
     def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:
@@ -52,6 +54,10 @@ class Pruned:
             channels.prune(network, examples, percent)
 
         return distil(self._trainings, candidate, workshop, effort, workshop.program(), shrink)
+
+
+def _name(percent: int) -> str:
+    return f"pruned-{percent}"
 
 
 def _reason_against(facts: Facts) -> str | None:

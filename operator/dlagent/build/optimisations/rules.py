@@ -36,6 +36,11 @@ def other_weights(planned: Sequence[Candidate]) -> list[Candidate]:
     ]
 
 
+def made_of(base: str, name: str) -> str:
+    """The name of a candidate that is made from another one's network."""
+    return f"{base}+{name}"
+
+
 def is_transformer(operators: Mapping[str, int]) -> bool:
     """Whether a graph has attention (Softmax between matrix products) and layer normalisation."""
     products = operators.get("MatMul", 0) + operators.get("Gemm", 0)

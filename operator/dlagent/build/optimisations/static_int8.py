@@ -14,7 +14,13 @@ from dlagent.build.optimisations.quantise import (
     prepare,
     quantised,
 )
-from dlagent.build.optimisations.rules import forbids_int8, other_weights, saturates, share
+from dlagent.build.optimisations.rules import (
+    forbids_int8,
+    made_of,
+    other_weights,
+    saturates,
+    share,
+)
 from dlagent.domain.data.split import Part
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, Skipped
 
@@ -54,12 +60,13 @@ class StaticInt8:
     def _candidate(self, scheme: Scheme, base: Candidate | None) -> Candidate:
         own = scheme_name(scheme)
         return Candidate(
-            name=f"{base.name}+{own}" if base else own,
+            name=made_of(base.name, own) if base else own,
             optimisation=self.name,
             precision=Precision.INT8,
             base=base.name if base else None,
             options=scheme.options(),
             trained=base.trained if base else False,
+            smaller=made_of(base.smaller, own) if base and base.smaller else None,
         )
 
     def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:

@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     GATE_FAILED = "GateFailed"
     DROPPED = "Dropped"  # given up after an estimate
     FAILED = "Failed"  # could not be made, or does not run
-    NOT_TRIED = "NotTried"  # the time was over
+    NOT_TRIED = "NotTried"  # the time was over, or it could not have won
     NOT_APPLICABLE = "NotApplicable"
 
 

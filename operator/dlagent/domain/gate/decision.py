@@ -5,8 +5,9 @@ finalists are judged at once on the same examples and corrected for it by Holm. 
 must be within several limits has the largest of their p-values (intersection-union test: Berger
 1982, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24).
 
-Called by the build's pipeline, once: who looks at the gate's examples and chooses again has
-another error than LEVEL.
+Called by dlagent.build.jury. Who is judged in several looks counts from the first one on, as one of
+`others`: who looks at the gate's examples and then thinks of another candidate has another error
+than LEVEL.
 """
 
 from collections.abc import Sequence

@@ -26,7 +26,8 @@ class Candidate(ApiModel):
     """One version: which optimisation makes it, of what, and with which options.
 
     `base` is the candidate that it is made from, None where that is the source. `trained`: more
-    effort makes it more accurate, so that a first estimate is a pessimistic one.
+    effort makes it more accurate, so that a first estimate is a pessimistic one. `smaller` is the
+    candidate that is made the same way with fewer channels: it is never slower than this one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Candidate(ApiModel):
     base: str | None = None
     options: dict[str, Option] = {}
     trained: bool = False
+    smaller: str | None = None
 
 
 class Skipped(ApiModel):

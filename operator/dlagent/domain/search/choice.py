@@ -11,7 +11,8 @@ from dlagent.domain.search.candidate import SOURCE
 from dlagent.domain.search.halving import WORTHWHILE, Estimate
 from dlagent.domain.search.timing import Interval
 
-# Each finalist more makes it harder for all of them to pass, by Holm's correction.
+# So many contenders stand before the gate: each more makes it harder for all of them to pass, by
+# Holm's correction.
 MOST_FINALISTS = 3
 
 
@@ -33,31 +34,19 @@ def is_tie(time: Interval, faster: Interval) -> bool:
     return time.overlaps(faster) or time.median * WORTHWHILE < faster.median
 
 
-def finalists(estimates: Sequence[Estimate], max_drop: float) -> list[Estimate]:
-    """Who is held against the gate, the best first; the source itself needs no gate.
+def contenders(estimates: Sequence[Estimate], max_drop: float) -> list[Estimate]:
+    """Who may stand before the gate, the best first; the source itself needs no gate.
 
     What is no better than the source is left out, and so is what already lost too much on the
     selection examples.
     """
     fit = [e for e in preference(estimates) if e.drop <= max_drop]
     names = [e.candidate.name for e in fit]
-    before_source = fit[: names.index(SOURCE)] if SOURCE in names else fit
-    return before_source[:MOST_FINALISTS]
-
-
-def spared_by(estimate: Estimate, complete: Sequence[Estimate], max_drop: float) -> Estimate | None:
-    """Which of those that were made in full surely fits and is surely faster, so that a candidate
-    need not be made in full itself; None where none is.
-    """
-    for other in complete:
-        faster = other.time.median < estimate.time.median and not is_tie(estimate.time, other.time)
-        if faster and other.at_most <= max_drop:
-            return other
-    return None
+    return fit[: names.index(SOURCE)] if SOURCE in names else fit
 
 
 def winner(ordered: Sequence[Estimate], passed: Collection[str], source: bool) -> str | None:
-    """The best finalist that passed; else the source, where `source` says that it may serve."""
+    """The best that passed the gate; else the source, where `source` says that it may serve."""
     for estimate in ordered:
         if estimate.candidate.name in passed:
             return estimate.candidate.name

@@ -40,6 +40,11 @@ class Estimate:
     seconds: float
 
 
+def of_the_source(source: Candidate) -> Estimate:
+    """The source needs no estimate: all others are compared with it."""
+    return Estimate(source, 1.0, Interval(1.0, 1.0, 1.0), 0.0, 0.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Promotion:
     """Who goes on, fastest first, and why the others do not."""
@@ -57,7 +62,8 @@ def promote(estimates: Sequence[Estimate], limit: Limit) -> Promotion:
     hopeful: list[Estimate] = []
     dropped: list[tuple[str, str]] = []
     for estimate in sorted(estimates, key=lambda e: e.time.median):
-        reason = _hopeless(estimate, limit)
+        slow = None if worthwhile(estimate) else too_slow(estimate)
+        reason = slow or hopeless(estimate, limit)
         if reason is None:
             hopeful.append(estimate)
         else:
@@ -75,6 +81,17 @@ def promote(estimates: Sequence[Estimate], limit: Limit) -> Promotion:
     return Promotion(tuple(e.candidate.name for e in kept), tuple(dropped))
 
 
+def hopeless(estimate: Estimate, limit: Limit) -> str | None:
+    """Why it cannot keep the accuracy any more; None where it may."""
+    # What training has yet to gain is taken for the most that was seen: a network that was trained
+    # for a share of its epochs came to lose as small a share of what it lost then.
+    left = estimate.effort if estimate.candidate.trained else 1.0
+    if estimate.at_least * left > limit.at_most:
+        share = f" after {estimate.effort:.0%} of the work" if estimate.effort < 1 else ""
+        return f"loses {limit.say(estimate.drop)}{share}"
+    return None
+
+
 def affordable(estimate: Estimate, effort: float, seconds_left: float) -> bool:
     """Whether a candidate can be made with so much effort in the time that is left."""
     return estimate.seconds * effort / estimate.effort <= seconds_left
@@ -88,15 +105,3 @@ def worthwhile(estimate: Estimate) -> bool:
 def too_slow(estimate: Estimate) -> str:
     """Why it is not."""
     return f"not faster than the source ({estimate.time.median:.0%} of its time)"
-
-
-def _hopeless(estimate: Estimate, limit: Limit) -> str | None:
-    if not worthwhile(estimate):
-        return too_slow(estimate)
-    # What training has yet to gain is taken for the most that was seen: a network that was trained
-    # for a share of its epochs came to lose as small a share of what it lost then.
-    left = estimate.effort if estimate.candidate.trained else 1.0
-    if estimate.at_least * left > limit.at_most:
-        share = f" after {estimate.effort:.0%} of the work" if estimate.effort < 1 else ""
-        return f"loses {limit.say(estimate.drop)}{share}"
-    return None

@@ -6,6 +6,8 @@ from dlagent.domain.search.candidate import SOURCE
 from dlagent.domain.search.choice import is_tie
 from dlagent.domain.search.halving import Estimate
 
+NOT_JUDGED = "the gate judged three others before it, and each more makes it harder for all"
+
 
 def verdict_of(
     estimate: Estimate, chosen: Estimate | None, limit: Limit, gate: tuple[bool, str] | None
@@ -19,9 +21,15 @@ def verdict_of(
     if estimate.drop > limit.at_most:
         return Verdict.DROPPED, f"loses {limit.say(estimate.drop)} on the selection examples"
     if chosen is None:
-        return Verdict.GATE_FAILED, "it may not serve, by spec.build.precision"
+        return Verdict.DROPPED, NOT_JUDGED
     if name == SOURCE:
         return Verdict.SLOWER, f"{chosen.candidate.name} takes {chosen.time.median:.0%} of its time"
+    if (
+        gate is None
+        and estimate.time.median < chosen.time.median
+        and not is_tie(chosen.time, estimate.time)
+    ):
+        return Verdict.DROPPED, NOT_JUDGED
     if is_tie(estimate.time, chosen.time):
         return (
             Verdict.SLOWER,

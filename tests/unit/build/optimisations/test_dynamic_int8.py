@@ -24,7 +24,13 @@ from tests.unit.build.optimisations.quantise_workshop import (
 )
 
 OPTIMISATION = DynamicInt8()
-PRUNED = Candidate(name="pruned-50", optimisation="pruned", precision=Precision.FP32, trained=True)
+PRUNED = Candidate(
+    name="pruned-50",
+    optimisation="pruned",
+    precision=Precision.FP32,
+    trained=True,
+    smaller="pruned-75",
+)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +75,10 @@ def test_it_is_made_of_the_source_of_its_fusion_and_of_pruned_networks() -> None
     fused = candidate(Fusion(), model, FUSED)
     plan = OPTIMISATION.plan(facts(model), [fused, PRUNED])
     assert [
-        ("int8-dynamic", None, False),
-        ("fused+int8-dynamic", "fused", False),
-        ("pruned-50+int8-dynamic", "pruned-50", True),
-    ] == [(c.name, c.base, c.trained) for c in plan.candidates]
+        ("int8-dynamic", None, False, None),
+        ("fused+int8-dynamic", "fused", False, None),
+        ("pruned-50+int8-dynamic", "pruned-50", True, "pruned-75+int8-dynamic"),
+    ] == [(c.name, c.base, c.trained, c.smaller) for c in plan.candidates]
 
 
 @pytest.mark.parametrize(

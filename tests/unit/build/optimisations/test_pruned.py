@@ -57,6 +57,14 @@ def test_what_is_planned(given: Facts, names: list[str]) -> None:
     assert () == plan.skipped
 
 
+def test_each_strength_names_the_next_one_which_is_never_slower() -> None:
+    candidates = Pruned().plan(facts(), []).candidates
+
+    assert [("pruned-25", "pruned-50"), ("pruned-50", "pruned-75"), ("pruned-75", None)] == [
+        (candidate.name, candidate.smaller) for candidate in candidates
+    ]
+
+
 def test_a_planned_candidate_says_all_that_decides_its_bytes() -> None:
     expected = Candidate(
         name="pruned-40",

@@ -3,7 +3,7 @@
 import pytest
 
 from dlagent.domain.search.candidate import SOURCE, Candidate, Precision
-from dlagent.domain.search.choice import finalists, preference, spared_by, winner
+from dlagent.domain.search.choice import contenders, preference, winner
 from dlagent.domain.search.halving import Estimate
 from dlagent.domain.search.timing import Interval
 
@@ -81,33 +81,17 @@ def test_who_is_better(estimates: list[Estimate], expected: list[str]) -> None:
             id="who is as fast as the source and no more accurate is out",
         ),
         pytest.param(
-            [SOURCE_ITSELF, *(estimate(f"{t}", t) for t in (0.2, 0.4, 0.6, 0.8))],
-            ["0.2", "0.4", "0.6"],
-            id="three at most",
+            [SOURCE_ITSELF, *(estimate(f"{t}", t) for t in (0.8, 0.2, 0.6))],
+            ["0.2", "0.6", "0.8"],
+            id="all who are faster than the source",
         ),
         pytest.param(
             [estimate("a", 0.5)], ["a"], id="the source may be one of those that cannot serve"
         ),
     ],
 )
-def test_finalists(estimates: list[Estimate], expected: list[str]) -> None:
-    assert expected == names(finalists(estimates, 0.01))
-
-
-@pytest.mark.parametrize(
-    ("complete", "by"),
-    [
-        pytest.param([], None, id="nobody was made in full"),
-        pytest.param([estimate("a", 0.3, 0.01)], "a", id="a faster one just keeps the accuracy"),
-        pytest.param([estimate("a", 0.3, 0.011)], None, id="a faster one may not keep it"),
-        pytest.param([estimate("a", 0.6)], None, id="a slower one spares nobody"),
-        pytest.param([estimate("a", 0.49)], None, id="nor does one that is as fast within noise"),
-        pytest.param([estimate("a", 0.3, 0.1), estimate("b", 0.4)], "b", id="one of them does"),
-    ],
-)
-def test_who_need_not_be_made_in_full(complete: list[Estimate], by: str | None) -> None:
-    found = spared_by(estimate("x", 0.5), complete, 0.01)
-    assert by == (found.candidate.name if found is not None else None)
+def test_contenders(estimates: list[Estimate], expected: list[str]) -> None:
+    assert expected == names(contenders(estimates, 0.01))
 
 
 ORDERED = [estimate("a", 0.3), estimate("b", 0.5)]

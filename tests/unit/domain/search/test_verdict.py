@@ -9,7 +9,7 @@ from dlagent.domain.gate.metrics import Metric
 from dlagent.domain.search.candidate import SOURCE, Candidate, Precision
 from dlagent.domain.search.halving import Estimate
 from dlagent.domain.search.timing import Interval
-from dlagent.domain.search.verdict import verdict_of
+from dlagent.domain.search.verdict import NOT_JUDGED, verdict_of
 
 
 def estimate(name: str, time: float, drop: float = 0.0) -> Estimate:
@@ -87,8 +87,15 @@ SENTENCE = "loses 0.10 points, at most 0.40"
             estimate("a", 0.5),
             None,
             None,
-            (Verdict.GATE_FAILED, "it may not serve, by spec.build.precision"),
-            id="nobody was chosen",
+            (Verdict.DROPPED, NOT_JUDGED),
+            id="nobody was chosen, since the gate judged others",
+        ),
+        pytest.param(
+            estimate("a", 0.2),
+            BEST,
+            None,
+            (Verdict.DROPPED, NOT_JUDGED),
+            id="faster, but the gate judged others",
         ),
     ],
 )

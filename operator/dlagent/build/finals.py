@@ -1,0 +1,153 @@
+"""The end of a search: what was made in full is timed together, and held against the gate.
+
+Used by dlagent.build.search, which may make more where the gate refuses the best.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from dlagent.api.types import Metric as MetricKind
+from dlagent.build.aside import Aside
+from dlagent.build.contest import Contest, GateOpinion
+from dlagent.build.race import race
+from dlagent.build.runtime import Session
+from dlagent.build.tried import Tried
+from dlagent.domain.artifact.report import CandidateReport, Verdict
+from dlagent.domain.search.candidate import SOURCE, Candidate
+from dlagent.domain.search.choice import MOST_FINALISTS, contenders, winner
+from dlagent.domain.search.halving import Estimate, too_slow, worthwhile
+from dlagent.domain.search.timing import Rounds, relative_time
+from dlagent.domain.search.verdict import verdict_of
+
+_ROUNDS = 25
+_SECONDS = 30.0
+_ROUNDS_ALONE = 9  # of the source, which is compared with nobody
+
+
+class Finals:
+    """Of one search. `tried` is what it knows, `aside` who may still be made.
+
+    `chosen` is who serves, by what was judged until now; None where nobody may.
+    """
+
+    def __init__(
+        self,
+        contest: Contest,
+        tried: Mapping[str, Tried],
+        aside: Aside,
+        may_serve: Callable[[Candidate], bool],
+    ) -> None:
+        self._contest = contest
+        self._tried = tried
+        self._aside = aside
+        self._may_serve = may_serve
+        self._sessions: dict[str, Session] = {}
+        self._complete: list[Estimate] = []
+        self._source_rounds: Rounds | None = None
+        self._opinions: dict[str, GateOpinion] = {}
+        self.chosen: str | None = None
+
+    def compare(self, made: Sequence[Candidate]) -> None:
+        """Time all that were made in full anew, together with the source."""
+        self._contest.say(f"comparing {len(made) + 1} versions")
+        worthwhile_ones = [*self._worthwhile(made)]
+        self._sessions = {SOURCE: self._contest.session} | {
+            candidate.name: Session(self._data(candidate)) for candidate in worthwhile_ones
+        }
+        rounds = _ROUNDS if len(self._sessions) > 1 else _ROUNDS_ALONE
+        raced = race(self._sessions, self._contest.feeds, rounds, _SECONDS)
+        self._compare_metrics()
+        self._complete = []
+        self._source_rounds = raced[SOURCE]
+        for name, tried in self._tried.items():
+            if name in self._sessions and tried.estimate is not None:
+                tried.rounds, tried.beside = raced[name], raced[SOURCE]
+                relative = relative_time(raced[name], raced[SOURCE])
+                tried.estimate = replace(tried.estimate, time=relative)
+                self._complete.append(tried.estimate)
+
+    def judge(self) -> None:
+        """Hold the best before the gate that it has not judged, and choose.
+
+        Who may still be beaten by one that was put aside is judged after that one, so that it does
+        not take its place.
+        """
+        unjudged = self.unjudged
+        first = [e for e in unjudged if not self._aside.may_yet_beat(e)] or unjudged
+        left = MOST_FINALISTS - len(self._opinions)
+        names = [estimate.candidate.name for estimate in first[:left]]
+        later = min(left, len(unjudged) + len(self._aside)) - len(names)
+        refused = len(self._opinions) - len(self._passed())
+        if names:
+            held = {name: self._sessions[name] for name in names}
+            self._opinions |= self._contest.jury.gate(held, refused + later)
+        source = self._may_serve(self._tried[SOURCE].candidate)
+        self.chosen = winner(self._contenders(), self._passed(), source)
+        self._aside.judged(self._opinions.keys() - self._passed(), self.chosen)
+
+    @property
+    def may_judge_more(self) -> bool:
+        return len(self._opinions) < MOST_FINALISTS
+
+    @property
+    def unjudged(self) -> list[Estimate]:
+        """Who would serve instead of who is chosen, if the gate let them pass; the best first."""
+        found = []
+        for estimate in self._contenders():
+            if estimate.candidate.name == self.chosen:
+                break
+            if estimate.candidate.name not in self._opinions:
+                found.append(estimate)
+        return found
+
+    def conclude(self) -> list[CandidateReport]:
+        """What became of each candidate, for the report."""
+        best = self._tried[self.chosen].estimate if self.chosen is not None else None
+        for estimate in self._complete:
+            tried = self._tried[estimate.candidate.name]
+            opinion = self._opinions.get(estimate.candidate.name)
+            tried.gate = opinion.result if opinion is not None else None
+            gate = (opinion.result.passed, opinion.sentence) if opinion is not None else None
+            tried.conclude(*verdict_of(estimate, best, self._contest.limit, gate))
+        self._aside.conclude()
+        for tried in self._tried.values():
+            if not self._may_serve(tried.candidate):
+                tried.conclude(Verdict.NOT_APPLICABLE, "spec.build.precision does not allow it")
+        assert self._source_rounds is not None  # noqa: S101 - `compare` was called
+        return [t.report(self._contest.batches, self._source_rounds) for t in self._tried.values()]
+
+    def _contenders(self) -> list[Estimate]:
+        serving = [e for e in self._complete if self._may_serve(e.candidate)]
+        return contenders(serving, self._contest.limit.at_most)
+
+    def _passed(self) -> set[str]:
+        return {name for name, opinion in self._opinions.items() if opinion.result.passed}
+
+    def _worthwhile(self, made: Sequence[Candidate]) -> list[Candidate]:
+        """Those that may be faster than the source; of the others is told why they are not."""
+        kept = []
+        for candidate in made:
+            tried = self._tried[candidate.name]
+            if tried.estimate is not None and not worthwhile(tried.estimate):
+                tried.conclude(Verdict.SLOWER, too_slow(tried.estimate))
+            else:
+                kept.append(candidate)
+        return kept
+
+    def _compare_metrics(self) -> None:
+        """What was seen on a part of the examples is told as if it had been seen on all of them.
+
+        How much less a network is right than the source on the same examples says more than how
+        often it is right on them.
+        """
+        metric = self._contest.jury.score(self._contest.session, 1.0).metric
+        source = self._tried[SOURCE]
+        source.metric, source.size_bytes = metric, len(self._data(source.candidate))
+        if metric is None or self._contest.limit.metric.kind is MetricKind.MAX_ABS_ERROR:
+            return
+        for tried in self._tried.values():
+            if tried.estimate is not None:
+                tried.metric = metric - tried.estimate.drop
+
+    def _data(self, candidate: Candidate) -> bytes:
+        return self._contest.model(candidate).SerializeToString()
