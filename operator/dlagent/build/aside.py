@@ -34,9 +34,6 @@ class Aside:
         self._chosen: str | None = None
         self._aside: list[Candidate] = []
 
-    def __len__(self) -> int:
-        return len(self._aside)
-
     def let_wait(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those that may begin; a candidate of which there is a smaller one waits."""
         names = {candidate.name for candidate in candidates}
@@ -63,9 +60,26 @@ class Aside:
         self._aside = [c for c in self._aside if c not in taken]
         return taken
 
+    def take_given_up(self) -> list[Candidate]:
+        """Those whose smaller one was given up for others that promised more; where none of these
+        will serve, they are worth a try as well.
+        """
+        taken = [
+            c
+            for c in self._aside
+            if not self._may_come(c) and self._verdict(c.smaller) is Verdict.DROPPED
+        ]
+        self._aside = [c for c in self._aside if c not in taken]
+        return taken
+
     def may_yet_beat(self, estimate: Estimate) -> bool:
-        """Whether one that is aside might be faster, were it made after all."""
-        return any(could_beat(self._least_time(candidate), estimate) for candidate in self._aside)
+        """Whether one that is aside may be made after all, and be faster."""
+        coming = [candidate for candidate in self._aside if self._may_come(candidate)]
+        return any(could_beat(self._least_time(candidate), estimate) for candidate in coming)
+
+    @property
+    def any_may_come(self) -> bool:
+        return any(self._may_come(candidate) for candidate in self._aside)
 
     def conclude(self) -> None:
         """Say of all that stayed aside why, when the others are concluded."""
@@ -73,6 +87,15 @@ class Aside:
             tried = self._tried[candidate.name]
             begun = tried.estimate is not None
             tried.conclude(Verdict.DROPPED if begun else Verdict.NOT_TRIED, self._why(candidate))
+
+    def _may_come(self, candidate: Candidate) -> bool:
+        """Whether it may be made after all: not where all smaller ones were given up for others."""
+        if candidate.name in self._estimates() or candidate.smaller is None:
+            return True
+        smaller = self._tried[candidate.smaller].candidate
+        if smaller in self._aside:
+            return self._may_come(smaller)
+        return smaller.name in self._complete or self._is_unfit(smaller.name)
 
     def _is_worth_a_try(self, candidate: Candidate) -> bool:
         waits = candidate.name not in self._estimates()
@@ -104,8 +127,8 @@ class Aside:
         if before.candidate in self._aside:
             return self._why(before.candidate)
         if before.verdict is Verdict.NOT_TRIED:
-            return before.reason
-        return f"not needed: {smaller} has fewer channels; {before.reason}"
+            return f"no time was left; {smaller}, which has fewer channels, was not made in full"
+        return f"not begun, as {smaller}, which has fewer channels, was given up: {before.reason}"
 
     def _spared_by(self, candidate: Candidate) -> Estimate | None:
         least = self._least_time(candidate)
@@ -121,6 +144,9 @@ class Aside:
 
     def _estimates(self) -> dict[str, Estimate]:
         return {n: t.estimate for n, t in self._tried.items() if t.estimate is not None}
+
+    def _verdict(self, name: str | None) -> Verdict | None:
+        return self._tried[name].verdict if name is not None else None
 
     def _estimate(self, name: str | None) -> Estimate | None:
         return self._tried[name].estimate if name is not None else None

@@ -76,8 +76,10 @@ class Finals:
         first = [e for e in unjudged if not self._aside.may_yet_beat(e)] or unjudged
         left = MOST_FINALISTS - len(self._opinions)
         names = [estimate.candidate.name for estimate in first[:left]]
-        later = min(left, len(unjudged) + len(self._aside)) - len(names)
         refused = len(self._opinions) - len(self._passed())
+        # Who comes later counts now: all that there is room for, since they are not known yet.
+        more = len(first) < len(unjudged) or self._aside.any_may_come
+        later = left - len(names) if more else 0
         if names:
             held = {name: self._sessions[name] for name in names}
             self._opinions |= self._contest.jury.gate(held, refused + later)
@@ -88,6 +90,11 @@ class Finals:
     @property
     def may_judge_more(self) -> bool:
         return len(self._opinions) < MOST_FINALISTS
+
+    @property
+    def nobody_stood(self) -> bool:
+        """Nothing that was made lost so little that the gate had to be asked."""
+        return not self._opinions
 
     @property
     def unjudged(self) -> list[Estimate]:

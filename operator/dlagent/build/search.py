@@ -90,9 +90,18 @@ class Search:
         made: list[Candidate] = []
         begun = list(candidates)
         while begun:
-            made += self._halve(begun, end)
+            made += self._halve([c for c in begun if self._has_time_for(c, end)], end)
             begun = self._aside.take()
         return made
+
+    def _has_time_for(self, candidate: Candidate, end: float) -> bool:
+        """Whether there is as much as the smaller one took: a larger one takes no less."""
+        smaller = self._tried.get(candidate.smaller or "")
+        if smaller is None or smaller.asked < 1 or smaller.seconds <= end - time.monotonic():
+            return True
+        why = f"no time was left: {smaller.candidate.name} took {smaller.seconds:.0f} s"
+        self._tried[candidate.name].conclude(Verdict.NOT_TRIED, why)
+        return False
 
     def _halve(self, candidates: Sequence[Candidate], end: float) -> list[Candidate]:
         """Those of the candidates that were made in full."""
@@ -107,13 +116,17 @@ class Search:
     def _estimate_all(
         self, candidates: Sequence[Candidate], effort: float, end: float
     ) -> list[Candidate]:
-        """Who goes on; beside the candidates those that waited for one which is given up here."""
+        """Who goes on; beside the candidates those that waited for one which is given up here.
+
+        What was promoted before, and then put aside, goes on in any case.
+        """
+        promoted = [c for c in candidates if self._tried[c.name].asked >= effort]
+        begun = [c for c in candidates if c not in promoted]
         made: list[Candidate] = []
-        begun = list(candidates)
         while begun:
             made += self._hopeful(self._make_all(begun, effort, end, end))
             begun = self._aside.take()
-        return self._promoted(made)
+        return promoted + self._promoted(made)
 
     def _make_all(
         self, candidates: Sequence[Candidate], effort: float, end: float, untrained_end: float
@@ -152,8 +165,6 @@ class Search:
         return True, tried.estimate.time.median if tried.estimate is not None else 0.0
 
     def _try(self, tried: Tried, effort: float, end: float) -> bool:
-        if tried.asked >= effort:
-            return True
         began = time.monotonic()
         known = tried.estimate
         if began >= end or (known is not None and not affordable(known, effort, end - began)):
@@ -241,6 +252,8 @@ class Search:
         finals.judge()
         while finals.may_judge_more:
             begun = self._aside.take()
+            if not begun and finals.nobody_stood:
+                begun = self._aside.take_given_up()
             if begun:
                 made = [*made, *self._make(begun, end)]
                 finals.compare(made)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlagent.build.contest import GateOpinion
 from dlagent.build.optimisations.base import Made, OptimisationError
@@ -264,13 +266,51 @@ def test_a_larger_one_is_not_begun_where_the_smaller_is_too_slow(
     assert expected == of(found, "middle").reason == of(found, "wide").reason
 
 
+def test_where_none_of_the_faster_ones_fits_a_larger_one_is_begun_after_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though the smaller was given up for them, before it was known that they do not fit."""
+    bench = Bench(drops={"a": 0.011, "b": 0.011, "narrow": 0.011})
+    times = {**TIMES, "a": 0.05, "b": 0.06}
+
+    found = search(monkeypatch, bench, *SIZES, candidate("a"), candidate("b"), times=times)
+
+    assert "middle" == chosen(found)
+    assert "wide" not in bench.begun()
+
+
+def test_what_waits_for_one_that_was_given_up_makes_the_gate_no_harder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    times = {**TIMES, "a": 0.05, "b": 0.06}
+
+    search(monkeypatch, bench, *SIZES, candidate("a"), candidate("b"), times=times)
+
+    assert ([["a", "b"]], [0]) == (bench.looks, bench.others)
+
+
+def test_a_larger_one_is_not_begun_in_less_time_than_the_smaller_one_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench(drops={"narrow": 0.011})
+
+    found = search(monkeypatch, bench, *SIZES, seconds=150)
+
+    assert ["narrow"] == bench.begun()
+    assert (Verdict.NOT_TRIED, "no time was left: narrow took 100 s") == said(found)["middle"]
+    why = "no time was left; middle, which has fewer channels, was not made in full"
+    assert (Verdict.NOT_TRIED, why) == said(found)["wide"]
+
+
 def test_what_waits_for_one_that_was_not_tried_was_not_tried_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = search(monkeypatch, Bench(), *SIZES, seconds=0)
 
-    no_time = (Verdict.NOT_TRIED, "no time was left for 10% of the work")
-    assert no_time == said(found)["narrow"] == said(found)["middle"] == said(found)["wide"]
+    assert (Verdict.NOT_TRIED, "no time was left for 10% of the work") == said(found)["narrow"]
+    why = "no time was left; narrow, which has fewer channels, was not made in full"
+    assert (Verdict.NOT_TRIED, why) == said(found)["middle"] == said(found)["wide"]
 
 
 def test_what_comes_back_is_not_estimated_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,6 +325,23 @@ def test_what_comes_back_is_not_estimated_again(monkeypatch: pytest.MonkeyPatch)
     assert 1 == bench.made.count(("b", 0.3))
 
 
+def test_all_that_come_back_are_made_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were promoted before, and nobody knows yet which of them does."""
+    names = "abcdefghijklmnop"
+    times = {SOURCE: 1.0} | {name: 0.1 + 0.05 * at for at, name in enumerate(names)}
+    bench = Bench(drops={"b": 0.011, "c": 0.011, "d": 0.009}, gate=lambda name: name == "d")
+
+    found = search(
+        monkeypatch,
+        bench,
+        *(candidate(name, trained=True) for name in names),
+        times=times,
+        seconds=6000,
+    )
+
+    assert "d" == chosen(found)
+
+
 def test_with_one_effort_all_are_made_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
@@ -292,3 +349,65 @@ def test_with_one_effort_all_are_made_in_full(monkeypatch: pytest.MonkeyPatch) -
 
     assert {"wide", "middle", "narrow"} == set(bench.begun())
     assert {1.0} == {effort for _, effort in bench.made}
+
+
+KINDS = tuple(
+    candidate(name, trained=True, smaller=smaller)
+    for name, smaller in (
+        ("wide", "middle"),
+        ("middle", "narrow"),
+        ("narrow", None),
+        ("wide+int8", "middle+int8"),
+        ("middle+int8", "narrow+int8"),
+        ("narrow+int8", None),
+    )
+)
+OTHERS = tuple(candidate(name) for name in ("a", "b", "c"))
+shares = st.floats(0.05, 1.2)
+losses = st.sampled_from([0.0, 0.009, 0.011, 0.5])
+
+
+@given(
+    st.tuples(shares, shares, shares).map(sorted),
+    st.tuples(shares, shares, shares).map(sorted),
+    st.tuples(shares, shares, shares),
+    st.lists(losses, min_size=9, max_size=9),
+    st.sets(st.sampled_from([c.name for c in (*KINDS, *OTHERS)])),
+)
+def test_who_is_never_begun_could_not_have_won(
+    sizes: list[float],
+    quantised: list[float],
+    others: tuple[float, ...],
+    lost: list[float],
+    refused: set[str],
+) -> None:
+    """Beside the search that makes all in full: that one's winner was given up for others after an
+    estimate, or something that waits for it was; or the winner is as fast.
+    """
+    names = [c.name for c in (*KINDS, *OTHERS)]
+    times = dict(zip(names, [*sizes[::-1], *quantised[::-1], *others], strict=True))
+    drops = dict(zip(names, lost, strict=True))
+    best: dict[int, str] = {}
+    for efforts in (EFFORTS, (1.0,)):
+        with pytest.MonkeyPatch.context() as patch:
+            bench = Bench(drops, gate=lambda name: name not in refused)
+            found = search(
+                patch,
+                bench,
+                *KINDS,
+                *OTHERS,
+                times={SOURCE: 1.0, **times},
+                efforts=efforts,
+                seconds=10_000,
+            )
+        assert all(report.reason for report in found.reports)
+        best[len(efforts)] = str(chosen(found))
+        if efforts == EFFORTS:
+            reports = {report.name: report for report in found.reports}
+    times[SOURCE] = 1.0
+    name: str | None = best[1]
+    given_up = False
+    while name is not None and not given_up:
+        given_up = "; faster: " in reports[name].reason or "given up" in reports[name].reason
+        name = next((c.smaller for c in KINDS if c.name == name), None)
+    assert given_up or times[best[len(EFFORTS)]] <= times[best[1]] / 0.97

@@ -38,11 +38,16 @@ def contenders(estimates: Sequence[Estimate], max_drop: float) -> list[Estimate]
     """Who may stand before the gate, the best first; the source itself needs no gate.
 
     What is no better than the source is left out, and so is what already lost too much on the
-    selection examples.
+    selection examples. What ties with the source may take it to the front, before others that are
+    surely faster than it: they stand as well.
     """
     fit = [e for e in preference(estimates) if e.drop <= max_drop]
     names = [e.candidate.name for e in fit]
-    return fit[: names.index(SOURCE)] if SOURCE in names else fit
+    if SOURCE not in names:
+        return fit
+    at = names.index(SOURCE)
+    surely_faster = [e for e in fit[at + 1 :] if not is_tie(fit[at].time, e.time)]
+    return fit[:at] + surely_faster
 
 
 def winner(ordered: Sequence[Estimate], passed: Collection[str], source: bool) -> str | None:

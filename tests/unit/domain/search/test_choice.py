@@ -86,6 +86,11 @@ def test_who_is_better(estimates: list[Estimate], expected: list[str]) -> None:
             id="all who are faster than the source",
         ),
         pytest.param(
+            [SOURCE_ITSELF, estimate("unsure", 0.8, drop=0.005, noise=0.5), estimate("a", 0.9)],
+            ["a"],
+            id="who is surely faster than the source, though that is preferred to a faster one",
+        ),
+        pytest.param(
             [estimate("a", 0.5)], ["a"], id="the source may be one of those that cannot serve"
         ),
     ],
