@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from onnx import ModelProto, numpy_helper
 
+from dlagent.build.machine import instruction_set
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.optimisations.dynamic_int8 import NAME, DynamicInt8
@@ -100,7 +101,8 @@ def test_weights_have_7_bits_where_16_bits_would_saturate(
 )
 def test_products_with_constant_weights_become_integer(model: ModelProto, quantised: str) -> None:
     workshop = QuantiseWorkshop(model)
-    made = workshop.make(OPTIMISATION, candidate(OPTIMISATION, model, NAME))
+    here = candidate(OPTIMISATION, model, NAME, instruction_set=instruction_set())
+    made = workshop.make(OPTIMISATION, here)
     assert {"quantised": quantised} == made.notes
     assert 0 < workshop.error(made.model) < 0.05
     assert domains(made.model) <= {"", "com.microsoft"}
@@ -113,7 +115,8 @@ def test_fused_attention_is_quantised_as_one() -> None:
     workshop = QuantiseWorkshop(model)
     fused = candidate(Fusion(), model, FUSED)
     workshop.make(Fusion(), fused)
-    of_fused = OPTIMISATION.plan(facts(model), [fused]).candidates[1]
+    known = facts(model, instruction_set=instruction_set())
+    of_fused = OPTIMISATION.plan(known, [fused]).candidates[1]
     made = workshop.make(OPTIMISATION, of_fused)
     assert 1 == operator_counts(made.model)["com.microsoft::QAttention"]
     assert 0 < workshop.error(made.model) < 0.05
