@@ -5,7 +5,7 @@ was made in full, and keeps the accuracy as far as is seen, is put aside until t
 one. Used by dlagent.build.search; what is decided is in dlagent.domain.search.sparing.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from dlagent.build.tried import Tried
 from dlagent.domain.artifact.report import Verdict
@@ -22,30 +22,22 @@ from dlagent.domain.search.verdict import NOT_JUDGED
 
 
 class Aside:
-    """Those of one search. `tried` is what it knows, `complete` who needs not be made."""
+    """Those of one search. `tried` is what it knows.
 
-    def __init__(
-        self, tried: Mapping[str, Tried], complete: Collection[str], max_drop: float
-    ) -> None:
+    `chosen` is who serves if nothing else is made, None while nobody was judged or nobody may.
+    """
+
+    def __init__(self, tried: Mapping[str, Tried], max_drop: float) -> None:
         self._tried = tried
-        self._complete = set(complete)
         self._max_drop = max_drop
-        self._refused: Collection[str] = ()
-        self._chosen: str | None = None
         self._aside: list[Candidate] = []
+        self.chosen: str | None = None
 
     def let_wait(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those that may begin; a candidate of which there is a smaller one waits."""
         names = {candidate.name for candidate in candidates}
         self._aside = [c for c in candidates if c.smaller in names]
         return [c for c in candidates if c.smaller not in names]
-
-    def made_in_full(self, name: str) -> None:
-        self._complete.add(name)
-
-    def judged(self, refused: Collection[str], chosen: str | None) -> None:
-        """What the gate has refused until now, and who serves if nothing else is made."""
-        self._refused, self._chosen = refused, chosen
 
     def put(self, candidate: Candidate) -> bool:
         """Put it aside where it cannot win against one that was made in full; whether it is so."""
@@ -64,11 +56,7 @@ class Aside:
         """Those whose smaller one was given up for others that promised more; where none of these
         will serve, they are worth a try as well.
         """
-        taken = [
-            c
-            for c in self._aside
-            if not self._may_come(c) and self._verdict(c.smaller) is Verdict.DROPPED
-        ]
+        taken = [c for c in self._aside if not self._may_come(c) and self._was_given_up(c.smaller)]
         self._aside = [c for c in self._aside if c not in taken]
         return taken
 
@@ -95,7 +83,7 @@ class Aside:
         smaller = self._tried[candidate.smaller].candidate
         if smaller in self._aside:
             return self._may_come(smaller)
-        return smaller.name in self._complete or self._is_unfit(smaller.name)
+        return self._tried[smaller.name].in_full or self._is_unfit(smaller.name)
 
     def _is_worth_a_try(self, candidate: Candidate) -> bool:
         waits = candidate.name not in self._estimates()
@@ -103,19 +91,17 @@ class Aside:
             return False
         if self._spared_by(candidate) is not None:
             return False
-        return could_beat(self._least_time(candidate), self._estimate(self._chosen))
+        return could_beat(self._least_time(candidate), self._estimate(self.chosen))
 
     def _is_unfit(self, name: str) -> bool:
         """Whether it failed, or loses too much: a larger one may do."""
-        estimate = self._estimate(name)
-        loses = estimate is not None and estimate.drop > self._max_drop
-        return (
-            self._tried[name].unfit or name in self._refused or (name in self._complete and loses)
-        )
+        tried = self._tried[name]
+        loses = tried.estimate is not None and tried.estimate.drop > self._max_drop
+        return tried.unfit or tried.refused or (tried.in_full and loses)
 
     def _why(self, candidate: Candidate) -> str:
         least, by = self._least_time(candidate), self._spared_by(candidate)
-        chosen = self._estimate(self._chosen)
+        chosen = self._estimate(self.chosen)
         if least is not None and by is not None:
             return why_spared(candidate, least, by)
         if chosen is not None and not could_beat(least, chosen):
@@ -134,8 +120,11 @@ class Aside:
         least = self._least_time(candidate)
         if least is None:
             return None
-        names = [n for n in self._tried if n in self._complete and n not in self._refused]
-        complete = [e for name in names if (e := self._estimate(name)) is not None]
+        complete = [
+            tried.estimate
+            for tried in self._tried.values()
+            if tried.in_full and not tried.refused and tried.estimate is not None
+        ]
         return spared_by(candidate, least, complete, self._max_drop)
 
     def _least_time(self, candidate: Candidate) -> LeastTime | None:
@@ -145,8 +134,8 @@ class Aside:
     def _estimates(self) -> dict[str, Estimate]:
         return {n: t.estimate for n, t in self._tried.items() if t.estimate is not None}
 
-    def _verdict(self, name: str | None) -> Verdict | None:
-        return self._tried[name].verdict if name is not None else None
+    def _was_given_up(self, name: str | None) -> bool:
+        return name is not None and self._tried[name].verdict is Verdict.DROPPED
 
     def _estimate(self, name: str | None) -> Estimate | None:
         return self._tried[name].estimate if name is not None else None

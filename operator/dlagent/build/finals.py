@@ -16,7 +16,7 @@ from dlagent.domain.artifact.report import CandidateReport, Verdict
 from dlagent.domain.search.candidate import SOURCE, Candidate
 from dlagent.domain.search.choice import MOST_FINALISTS, contenders, winner
 from dlagent.domain.search.halving import Estimate, too_slow, worthwhile
-from dlagent.domain.search.timing import Rounds, relative_time
+from dlagent.domain.search.timing import relative_time
 from dlagent.domain.search.verdict import verdict_of
 
 _ROUNDS = 25
@@ -43,22 +43,20 @@ class Finals:
         self._may_serve = may_serve
         self._sessions: dict[str, Session] = {}
         self._complete: list[Estimate] = []
-        self._source_rounds: Rounds | None = None
         self._opinions: dict[str, GateOpinion] = {}
         self.chosen: str | None = None
 
     def compare(self, made: Sequence[Candidate]) -> None:
         """Time all that were made in full anew, together with the source."""
         self._contest.say(f"comparing {len(made) + 1} versions")
-        worthwhile_ones = [*self._worthwhile(made)]
         self._sessions = {SOURCE: self._contest.session} | {
-            candidate.name: Session(self._data(candidate)) for candidate in worthwhile_ones
+            c.name: self._sessions.get(c.name) or Session(self._data(c))
+            for c in self._worthwhile(made)
         }
         rounds = _ROUNDS if len(self._sessions) > 1 else _ROUNDS_ALONE
         raced = race(self._sessions, self._contest.feeds, rounds, _SECONDS)
         self._compare_metrics()
         self._complete = []
-        self._source_rounds = raced[SOURCE]
         for name, tried in self._tried.items():
             if name in self._sessions and tried.estimate is not None:
                 tried.rounds, tried.beside = raced[name], raced[SOURCE]
@@ -83,9 +81,10 @@ class Finals:
         if names:
             held = {name: self._sessions[name] for name in names}
             self._opinions |= self._contest.jury.gate(held, refused + later)
+        for name in names:
+            self._tried[name].gate = self._opinions[name].result
         source = self._may_serve(self._tried[SOURCE].candidate)
-        self.chosen = winner(self._contenders(), self._passed(), source)
-        self._aside.judged(self._opinions.keys() - self._passed(), self.chosen)
+        self.chosen = self._aside.chosen = winner(self._contenders(), self._passed(), source)
 
     @property
     def may_judge_more(self) -> bool:
@@ -113,15 +112,15 @@ class Finals:
         for estimate in self._complete:
             tried = self._tried[estimate.candidate.name]
             opinion = self._opinions.get(estimate.candidate.name)
-            tried.gate = opinion.result if opinion is not None else None
             gate = (opinion.result.passed, opinion.sentence) if opinion is not None else None
             tried.conclude(*verdict_of(estimate, best, self._contest.limit, gate))
         self._aside.conclude()
         for tried in self._tried.values():
             if not self._may_serve(tried.candidate):
                 tried.conclude(Verdict.NOT_APPLICABLE, "spec.build.precision does not allow it")
-        assert self._source_rounds is not None  # noqa: S101 - `compare` was called
-        return [t.report(self._contest.batches, self._source_rounds) for t in self._tried.values()]
+        source = self._tried[SOURCE].rounds
+        assert source is not None  # noqa: S101 - `compare` was called
+        return [tried.report(self._contest.batches, source) for tried in self._tried.values()]
 
     def _contenders(self) -> list[Estimate]:
         serving = [e for e in self._complete if self._may_serve(e.candidate)]

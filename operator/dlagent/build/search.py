@@ -71,7 +71,7 @@ class Search:
         self._efforts = efforts
         self._all_in_full = len(efforts) == 1
         self._tried: dict[str, Tried] = {}
-        self._aside = Aside({}, (), limit.at_most)
+        self._aside = Aside(self._tried, limit.at_most)
 
     def run(self, plan: Plan, may_serve: Callable[[Candidate], bool], seconds: float) -> Found:
         """Find the candidate that serves, of those that may. The source must be planned."""
@@ -79,8 +79,8 @@ class Search:
         self._tried = {c.name: Tried(c) for c in plan.candidates}
         source = self._tried[SOURCE]
         source.estimate = of_the_source(source.candidate)
-        complete = [SOURCE] if may_serve(source.candidate) else []
-        self._aside = Aside(self._tried, complete, self._contest.limit.at_most)
+        source.asked = 1.0 if may_serve(source.candidate) else 0.0
+        self._aside = Aside(self._tried, self._contest.limit.at_most)
         wanted = [c for c in plan.candidates if c.name != SOURCE and may_serve(c)]
         begun = wanted if self._all_in_full else self._aside.let_wait(wanted)
         return self._conclude(plan, self._make(begun, end), may_serve, end)
@@ -147,8 +147,6 @@ class Search:
             until = end if candidate.trained else untrained_end
             if self._try(self._tried[candidate.name], effort, until):
                 made.add(candidate.name)
-                if last:
-                    self._aside.made_in_full(candidate.name)
         return [candidate for candidate in candidates if candidate.name in made]
 
     def _by_cost(self, candidate: Candidate) -> tuple[float, bool]:

@@ -31,6 +31,16 @@ class Tried:
     verdict: Verdict = Verdict.NOT_TRIED
     reason: str = ""
 
+    @property
+    def in_full(self) -> bool:
+        """Whether it was made with all effort."""
+        return self.asked >= 1
+
+    @property
+    def refused(self) -> bool:
+        """Whether the gate did not let it pass."""
+        return self.gate is not None and not self.gate.passed
+
     def conclude(self, verdict: Verdict, reason: str) -> None:
         self.verdict = verdict
         self.reason = reason

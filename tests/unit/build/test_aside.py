@@ -1,25 +1,12 @@
-"""Networks of several sizes in a search: which are begun, when, and what is said of the others.
+"""Networks of several sizes in a search: which are begun, when, and what is said of the others."""
 
-Times are told and not measured: a candidate's is a share of the source's.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dlagent.build.contest import GateOpinion
-from dlagent.build.optimisations.base import Made, OptimisationError
-from dlagent.build.race import Feed
-from dlagent.build.runtime import Session
-from dlagent.build.search import Found, Search
-from dlagent.domain.artifact.report import CandidateReport, Verdict
-from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
-from dlagent.domain.search.halving import EFFORTS
-from dlagent.domain.search.timing import Rounds
-from tests.unit.build.test_search import FEEDS, FP32, LIMIT, Clock, Workbench, candidate, matmuls
+from dlagent.build.optimisations.base import OptimisationError
+from dlagent.domain.artifact.report import Verdict
+from dlagent.domain.search.candidate import SOURCE
+from tests.unit.build.test_search import candidate
+from tests.unit.build.told_times import Bench, chosen, of, said, search
 
 WIDE = candidate("wide", trained=True, smaller="middle")
 MIDDLE = candidate("middle", trained=True, smaller="narrow")
@@ -30,84 +17,12 @@ FITS = "not needed: narrow has fewer channels, and keeps the accuracy"
 REFUSED = OptimisationError("it cannot be made")
 
 
-class Bench(Workbench):
-    """All networks are the same; training takes a whole epoch of a tenth of the work, or more."""
-
-    def __init__(
-        self,
-        drops: Mapping[str, float] | None = None,
-        fails: Mapping[str, Exception] | None = None,
-        gate: Callable[[str], bool] = lambda name: True,
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(drops, fails, gate)
-        self._clock = clock or Clock()
-        self._spent: dict[str, float] = {}
-        self.looks: list[list[str]] = []
-
-    def make(self, candidate: Candidate, effort: float) -> Made:
-        if (candidate.name, effort) not in self.made:  # what was made once is kept
-            self._clock.seconds += 100 * (effort - self._spent.get(candidate.name, 0.0))
-            self._spent[candidate.name] = effort
-        self.made.append((candidate.name, effort))
-        self._last = candidate.name
-        if candidate.name in self.fails:
-            raise self.fails[candidate.name]
-        return Made(matmuls(1))
-
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
-        self.looks.append(list(sessions))
-        return super().gate(sessions, others)
-
-    def begun(self) -> list[str]:
-        """Each once, in the order of beginning."""
-        return list(dict.fromkeys(name for name, _ in self.made if name != SOURCE))
-
-
-def search(
-    monkeypatch: pytest.MonkeyPatch,
-    bench: Bench,
-    *candidates: Candidate,
-    times: Mapping[str, float] = TIMES,
-    noise: Mapping[str, float] | None = None,
-    efforts: Sequence[float] = EFFORTS,
-    seconds: float = 600,
-) -> Found:
-    def race(
-        sessions: Mapping[str, Session], feeds: Sequence[Feed], rounds: int, budget_seconds: float
-    ) -> dict[str, Rounds]:
-        del budget_seconds
-        found = {}
-        for name in sessions:
-            wide = (noise or {}).get(name, 0.0) * np.linspace(-1, 1, rounds)
-            found[name] = np.repeat((times[name] + wide)[:, None], len(feeds), axis=1)
-        return found
-
-    for module in ("search", "finals"):
-        monkeypatch.setattr(f"dlagent.build.{module}.race", race)
-    monkeypatch.setattr("dlagent.build.search.time", bench._clock)
-    work = Search(bench, bench, matmuls(1), FEEDS, (1, 8), LIMIT, lambda _: None, efforts)
-    return work.run(Plan((FP32, *candidates)), lambda _: True, seconds)
-
-
-def said(found: Found) -> dict[str, tuple[Verdict, str]]:
-    return {report.name: (report.verdict, report.reason) for report in found.reports}
-
-
-def of(found: Found, name: str) -> CandidateReport:
-    return next(report for report in found.reports if report.name == name)
-
-
-def chosen(found: Found) -> str | None:
-    return found.chosen.name if found.chosen is not None else None
-
-
 def test_larger_ones_are_not_begun_where_the_smallest_keeps_the_accuracy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     bench = Bench()
 
-    found = search(monkeypatch, bench, *SIZES)
+    found = search(monkeypatch, bench, *SIZES, times=TIMES)
 
     assert ("narrow", ["narrow"]) == (chosen(found), bench.begun())
     assert (Verdict.NOT_TRIED, FITS) == said(found)["wide"] == said(found)["middle"]
@@ -139,7 +54,7 @@ def test_larger_ones_are_not_begun_where_the_smallest_keeps_the_accuracy(
 def test_the_next_larger_one_is_begun_where_the_smallest_does_not_do(
     monkeypatch: pytest.MonkeyPatch, bench: Bench, winner: str, verdict: Verdict
 ) -> None:
-    found = search(monkeypatch, bench, *SIZES)
+    found = search(monkeypatch, bench, *SIZES, times=TIMES)
 
     assert (winner, verdict) == (chosen(found), of(found, "narrow").verdict)
     assert ["narrow", "middle"] == bench.begun()
@@ -151,8 +66,7 @@ def test_a_larger_one_joins_the_others_as_soon_as_the_smaller_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So it is not left without time by a slower one that is trained in full."""
-    clock = Clock()
-    bench = Bench(drops={"narrow": 0.5}, clock=clock)
+    bench = Bench(drops={"narrow": 0.5})
     student = candidate("student", trained=True)
     times = {**TIMES, "student": 0.8}
 
@@ -181,7 +95,7 @@ def test_what_is_made_of_a_larger_one_waits_for_its_own_kind(
 def test_the_gate_is_asked_before_a_larger_one_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(drops={"narrow": 0.0095})
 
-    found = search(monkeypatch, bench, *SIZES)
+    found = search(monkeypatch, bench, *SIZES, times=TIMES)
 
     assert ("narrow", ["narrow"]) == (chosen(found), bench.begun())
     assert ([["narrow"]], [2]) == (bench.looks, bench.others)
@@ -295,7 +209,7 @@ def test_a_larger_one_is_not_begun_in_less_time_than_the_smaller_one_took(
 ) -> None:
     bench = Bench(drops={"narrow": 0.011})
 
-    found = search(monkeypatch, bench, *SIZES, seconds=150)
+    found = search(monkeypatch, bench, *SIZES, seconds=150, times=TIMES)
 
     assert ["narrow"] == bench.begun()
     assert (Verdict.NOT_TRIED, "no time was left: narrow took 100 s") == said(found)["middle"]
@@ -306,7 +220,7 @@ def test_a_larger_one_is_not_begun_in_less_time_than_the_smaller_one_took(
 def test_what_waits_for_one_that_was_not_tried_was_not_tried_either(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = search(monkeypatch, Bench(), *SIZES, seconds=0)
+    found = search(monkeypatch, Bench(), *SIZES, seconds=0, times=TIMES)
 
     assert (Verdict.NOT_TRIED, "no time was left for 10% of the work") == said(found)["narrow"]
     why = "no time was left; narrow, which has fewer channels, was not made in full"
@@ -345,69 +259,7 @@ def test_all_that_come_back_are_made_in_full(monkeypatch: pytest.MonkeyPatch) ->
 def test_with_one_effort_all_are_made_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
-    search(monkeypatch, bench, *SIZES, efforts=(1.0,))
+    search(monkeypatch, bench, *SIZES, efforts=(1.0,), times=TIMES)
 
     assert {"wide", "middle", "narrow"} == set(bench.begun())
     assert {1.0} == {effort for _, effort in bench.made}
-
-
-KINDS = tuple(
-    candidate(name, trained=True, smaller=smaller)
-    for name, smaller in (
-        ("wide", "middle"),
-        ("middle", "narrow"),
-        ("narrow", None),
-        ("wide+int8", "middle+int8"),
-        ("middle+int8", "narrow+int8"),
-        ("narrow+int8", None),
-    )
-)
-OTHERS = tuple(candidate(name) for name in ("a", "b", "c"))
-shares = st.floats(0.05, 1.2)
-losses = st.sampled_from([0.0, 0.009, 0.011, 0.5])
-
-
-@given(
-    st.tuples(shares, shares, shares).map(sorted),
-    st.tuples(shares, shares, shares).map(sorted),
-    st.tuples(shares, shares, shares),
-    st.lists(losses, min_size=9, max_size=9),
-    st.sets(st.sampled_from([c.name for c in (*KINDS, *OTHERS)])),
-)
-def test_who_is_never_begun_could_not_have_won(
-    sizes: list[float],
-    quantised: list[float],
-    others: tuple[float, ...],
-    lost: list[float],
-    refused: set[str],
-) -> None:
-    """Beside the search that makes all in full: that one's winner was given up for others after an
-    estimate, or something that waits for it was; or the winner is as fast.
-    """
-    names = [c.name for c in (*KINDS, *OTHERS)]
-    times = dict(zip(names, [*sizes[::-1], *quantised[::-1], *others], strict=True))
-    drops = dict(zip(names, lost, strict=True))
-    best: dict[int, str] = {}
-    for efforts in (EFFORTS, (1.0,)):
-        with pytest.MonkeyPatch.context() as patch:
-            bench = Bench(drops, gate=lambda name: name not in refused)
-            found = search(
-                patch,
-                bench,
-                *KINDS,
-                *OTHERS,
-                times={SOURCE: 1.0, **times},
-                efforts=efforts,
-                seconds=10_000,
-            )
-        assert all(report.reason for report in found.reports)
-        best[len(efforts)] = str(chosen(found))
-        if efforts == EFFORTS:
-            reports = {report.name: report for report in found.reports}
-    times[SOURCE] = 1.0
-    name: str | None = best[1]
-    given_up = False
-    while name is not None and not given_up:
-        given_up = "; faster: " in reports[name].reason or "given up" in reports[name].reason
-        name = next((c.smaller for c in KINDS if c.name == name), None)
-    assert given_up or times[best[len(EFFORTS)]] <= times[best[1]] / 0.97
