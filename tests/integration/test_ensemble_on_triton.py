@@ -23,7 +23,6 @@ from tritonclient.utils import (  # type: ignore[import-untyped]  # ships no typ
     InferenceServerException,
 )
 
-from dlagent.adapters.batch_statistics import TritonStatistics
 from dlagent.adapters.inference import TritonInference
 from dlagent.adapters.store import FolderStore
 from dlagent.api.types import Serving, Slo
@@ -42,12 +41,13 @@ from dlagent.domain.artifact.triton_config import (
     simulated_of,
     warm_up_requests,
 )
-from dlagent.domain.scaling.batch_counts import BatchCounts, Worked, observed
+from dlagent.domain.scaling.batch_counts import Worked, observed
 from dlagent.domain.tuning.table import Workers, by_workers
 from dlagent.load.__main__ import main as load
 from dlagent.manifests.deployment import METRICS_ARGUMENTS, response_cache_arguments
 from dlagent_local import standalone
 from harness import eventually
+from tests.integration.counted import settled_counts
 
 Json = dict[str, Any]
 Array = NDArray[Any]
@@ -282,10 +282,10 @@ def test_what_waits_is_counted_before_the_members(agent: Served) -> None:
 
 
 def test_batches_are_counted_of_the_members(agent: Served) -> None:
-    before = settled_counts(agent)
+    before = settled_counts(agent.server)
     for _ in range(5):
         agent.ask(np.ones((2, 2, 4)))
-    after = settled_counts(agent)
+    after = settled_counts(agent.server)
 
     seen = observed(before, after, "agent")
     assert seen is not None
@@ -297,31 +297,6 @@ def test_batches_are_counted_of_the_members(agent: Served) -> None:
         for name in ("perceive_", "decide_", "act_")
     )
     assert slowest <= seen.by_size[2].seconds < 5
-
-
-def settled_counts(agent: Served) -> BatchCounts:
-    """Once all that was answered is counted."""
-    seen: list[BatchCounts] = []
-
-    def again() -> bool:
-        seen.append(counts(agent))
-        return len(seen) > 1 and seen[-1].models == seen[-2].models
-
-    eventually(again)
-    return seen[-1]
-
-
-def counts(agent: Served) -> BatchCounts:
-    async def ask() -> object:
-        statistics = TritonStatistics(agent.server.http_port)
-        try:
-            return await statistics.batch_counts("pod", "127.0.0.1", time.time())
-        finally:
-            await statistics.close()
-
-    found = asyncio.run(ask())
-    assert isinstance(found, BatchCounts)
-    return found
 
 
 def test_an_equal_request_is_answered_from_the_cache(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 The times are bounded below exactly and above generously: the machine may be busy.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,17 +13,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tritonclient import http  # type: ignore[import-untyped]  # ships no types
 
-from dlagent.adapters.batch_statistics import TritonStatistics
 from dlagent.domain.artifact.manifest import Manifest
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.selfcheck import compare, golden_input
 from dlagent.domain.artifact.triton_config import ServingPlan, simulated_of
-from dlagent.domain.scaling.batch_counts import BatchCounts
+from dlagent.domain.scaling.batch_counts import observed
 from dlagent.domain.scaling.learning import Learned, learn, service_of
 from dlagent.domain.scaling.service_time import ServiceTime
 from dlagent.manifests.deployment import METRICS_ARGUMENTS
 from dlagent_local import standalone
-from harness import eventually
+from tests.integration.counted import counts, settled_counts
 from tests.integration.example_on_triton import manifest_of_example, put_model
 
 SIMULATED = Simulated(base_milliseconds=40, per_item_milliseconds=20)
@@ -108,23 +106,20 @@ def test_a_batch_takes_what_it_would_take_there(
     assert taken[1] < expected + LATE_MILLISECONDS
 
 
-def test_requests_that_wait_share_a_batch(client: http.InferenceServerClient) -> None:
+def test_requests_that_wait_share_a_batch(
+    server: standalone.Triton, client: http.InferenceServerClient
+) -> None:
     """Eight at once are two batches or three on a machine that has time for them."""
-    requests, batches = executed(client, BATCHES_OF_8)
+    before = settled_counts(server)
 
     taken = milliseconds(lambda: together(client, BATCHES_OF_8, 8))
 
-    # Triton counts a batch after it has answered.
-    eventually(lambda: executed(client, BATCHES_OF_8)[0] == requests + 8)
-    batches = executed(client, BATCHES_OF_8)[1] - batches
+    seen = observed(before, settled_counts(server), BATCHES_OF_8)
+    assert seen is not None
+    batches = sum(worked.batches for worked in seen.by_size.values())
+    assert 8 == sum(size * worked.batches for size, worked in seen.by_size.items())
     assert 1 <= batches < 8
     assert batches * SIMULATED.base_milliseconds + 8 * SIMULATED.per_item_milliseconds <= taken
-
-
-def executed(client: http.InferenceServerClient, model: str) -> tuple[int, int]:
-    """Requests of one row each, and batches, until now."""
-    (found,) = client.get_inference_statistics(model)["model_stats"]
-    return int(found["inference_count"]), int(found["execution_count"])
 
 
 def test_two_instances_still_do_one_batch_at_a_time(client: http.InferenceServerClient) -> None:
@@ -158,19 +153,6 @@ def test_its_times_are_learned_from_what_triton_counts(
         found = 1000 * service_of(state, prior).seconds(rows)
         # One look at 30 batches takes six sevenths of the mistake away.
         assert found == pytest.approx(expected * (1 + (mistake - 1) / 7), abs=LATE_MILLISECONDS)
-
-
-def counts(server: standalone.Triton) -> BatchCounts:
-    async def ask() -> object:
-        statistics = TritonStatistics(server.http_port)
-        try:
-            return await statistics.batch_counts("pod", "127.0.0.1", time.time())
-        finally:
-            await statistics.close()
-
-    found = asyncio.run(ask())
-    assert isinstance(found, BatchCounts)
-    return found
 
 
 def test_waiting_costs_no_cpu(

@@ -11,13 +11,20 @@ from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations.base import Made, Optimisation
 from dlagent.build.runtime import Array, Session
 from dlagent.domain.data.split import Part
-from dlagent.domain.search.candidate import Candidate, Facts
+from dlagent.domain.search.candidate import Candidate, Facts, Precision
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 EXAMPLES = 40
 WIDTH, HEADS, SEQUENCE = 32, 4, 6
+PRUNED = Candidate(
+    name="pruned-50",
+    optimisation="pruned",
+    precision=Precision.FP32,
+    trained=True,
+    smaller="pruned-75",
+)
 
 Drop = Callable[[ModelProto, int], float]
 

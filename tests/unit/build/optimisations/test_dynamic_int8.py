@@ -10,8 +10,9 @@ from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.optimisations.dynamic_int8 import NAME, DynamicInt8
 from dlagent.build.optimisations.transformer import FUSED, Fusion
-from dlagent.domain.search.candidate import Candidate, Precision
+from dlagent.domain.search.candidate import Precision
 from tests.unit.build.optimisations.quantise_workshop import (
+    PRUNED,
     QuantiseWorkshop,
     attention,
     candidate,
@@ -25,13 +26,6 @@ from tests.unit.build.optimisations.quantise_workshop import (
 )
 
 OPTIMISATION = DynamicInt8()
-PRUNED = Candidate(
-    name="pruned-50",
-    optimisation="pruned",
-    precision=Precision.FP32,
-    trained=True,
-    smaller="pruned-75",
-)
 
 
 @pytest.mark.parametrize(

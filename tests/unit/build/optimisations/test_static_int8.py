@@ -15,9 +15,10 @@ from dlagent.build.optimisations.rules import saturates
 from dlagent.build.optimisations.static_int8 import NAME, StaticInt8
 from dlagent.build.optimisations.transformer import Fusion
 from dlagent.domain.data.split import Part
-from dlagent.domain.search.candidate import Candidate, Precision
+from dlagent.domain.search.candidate import Precision
 from tests.unit.build.optimisations.quantise_workshop import (
     EXAMPLES,
+    PRUNED,
     WIDTH,
     QuantiseWorkshop,
     attention,
@@ -41,13 +42,6 @@ OF_SOURCE = [
     "int8-s8s8-entropy",
 ]
 SEVEN_BITS = ["int8-u8s8-minmax-7bit", "int8-u8s8-percentile-7bit"]
-PRUNED = Candidate(
-    name="pruned-50",
-    optimisation="pruned",
-    precision=Precision.FP32,
-    trained=True,
-    smaller="pruned-75",
-)
 
 
 @pytest.mark.parametrize("name", ["avx512_vnni", "avx_vnni", "amx_int8", "aarch64"])
