@@ -13,7 +13,8 @@ from dlagent.api.types import DLAgentSpec
 from dlagent.build.pipeline import build
 from dlagent.build.places import Places
 from dlagent.build.progress import Progress
-from dlagent.domain.artifact.layout import NETWORK, REPORT, artifact_path
+from dlagent.domain.artifact.engine import Engine
+from dlagent.domain.artifact.layout import REPORT, artifact_path, network_path
 from dlagent.domain.artifact.report import Report
 from dlagent.domain.artifact.request import BuildRequest, Target, build_request
 from dlagent.domain.artifact.summary import Outcome
@@ -78,4 +79,5 @@ def build_subject(
             raise BenchmarkError(f"{subject.name}: {summary.reason}: {summary.message}")
         folder = places.sources / "store" / artifact_path(str(summary.key))
         report = Report.model_validate_json((folder / REPORT).read_text())
-        return BuiltSubject((folder / NETWORK).read_bytes(), report)
+        network = folder / network_path(Engine.ONNX_RUNTIME, is_member=False)
+        return BuiltSubject(network.read_bytes(), report)

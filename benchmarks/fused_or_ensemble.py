@@ -31,6 +31,7 @@ from dlagent.adapters.store import Disk
 from dlagent.api.types import DLAgentSpec
 from dlagent.build.pipeline import build
 from dlagent.build.progress import Progress
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.ensemble import render
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.request import Scripts, Target, build_request
@@ -93,7 +94,7 @@ def _served(stack: ExitStack, folder: Path, way: str, trained: Trained) -> stand
         summary = build(request, places, progress)
         if summary.key is None or summary.interface is None:
             raise BenchmarkError(f"{way}: {summary.reason}: {summary.message}")
-        configs = _configs(summary.interface, str(summary.engine))
+        configs = _configs(summary.interface, Engine(str(summary.engine)))
         load(places.store, summary.key, models, _MODEL, configs, Disk())
     return stack.enter_context(standalone.triton(models, folder / f"{way}.log"))
 
@@ -104,7 +105,7 @@ def _spec(way: str, trained: Trained) -> DLAgentSpec:
     return DLAgentSpec.model_validate(content["spec"])
 
 
-def _configs(interface: ModelInterface, engine: str) -> Configs:
+def _configs(interface: ModelInterface, engine: Engine) -> Configs:
     rendered = render(interface, _PLAN, engine)
     return Configs(rendered.model, rendered.members)
 

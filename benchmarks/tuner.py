@@ -113,7 +113,7 @@ def _tuned(triton: Served, device: Simulated) -> tuple[ServingPlan, int]:
             }
         }
     )
-    return serving_plan(found.tau, SERVING, slo, batched=True), len(found.tau)
+    return serving_plan(found.tau, SERVING, slo, what.interface), len(found.tau)
 
 
 def _device(ratio: float) -> Simulated:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import time
@@ -50,13 +51,16 @@ class Triton:
 
 
 @contextmanager
-def triton(models: Path, log: Path, *arguments: str) -> Iterator[Triton]:
+def triton(
+    models: Path, log: Path, *arguments: str, programs: Path | None = None
+) -> Iterator[Triton]:
     """Triton on a model repository, until the block ends; installed first where it is missing.
 
     Args:
         models: a folder with a folder for each model.
         log: the file that it prints to.
         arguments: more of Triton's command line.
+        programs: a folder of programs that it finds before others.
 
     Raises:
         StandaloneError: it did not get ready.
@@ -65,6 +69,8 @@ def triton(models: Path, log: Path, *arguments: str) -> Iterator[Triton]:
     http_port, metrics_port = _free_port(), _free_port()
     ports = [f"--http-port={http_port}", f"--metrics-port={metrics_port}"]
     command = _triton_command(environment, models, [*ports, *arguments])
+    if programs is not None:
+        command["env"]["PATH"] = f"{programs}{os.pathsep}{command['env']['PATH']}"
     with _running(command, log, http_port, "/v2/health/ready") as process_id:
         yield Triton(process_id, http_port, metrics_port)
 

@@ -67,7 +67,14 @@ REFUSED = [
         build(dataset=DATASET, prune={"channelsPercent": 95}),
         "less than or equal to 90",
     ),
-    ("a precision that is not tried", build(precision="FP16"), '"Auto", "FP32", "INT8"'),
+    ("a precision that is not tried", build(precision="FP8"), '"Auto", "FP32", "FP16", "INT8"'),
+    ("FP16 without a data set", build(precision="FP16"), "spec.build.dataset: "),
+    (
+        "FP16 on a CPU",
+        build(precision="FP16", dataset=DATASET),
+        "FP16 is for accelerators, since on a CPU it is slower than FP32",
+    ),
+    ("an engine that nobody has", build(engine="OpenVINO"), '"Auto", "ONNXRuntime"'),
 ]
 
 
@@ -81,7 +88,7 @@ def test_refuses(kubectl: Kubectl, change: Json, message: str) -> None:
 
 def test_says_what_needs_a_data_set(kubectl: Kubectl) -> None:
     said = refusal(kubectl, agent("bad", merged(SMALLEST, build(precision="INT8"))))
-    assert "must be set for precision INT8, prune, distill and gate, since accuracy" in said
+    assert "must be set for precision FP16 or INT8, prune, distill and gate" in said
 
 
 @pytest.mark.parametrize(
@@ -90,6 +97,12 @@ def test_says_what_needs_a_data_set(kubectl: Kubectl) -> None:
         pytest.param(build(precision="FP32"), id="FP32 needs no data set"),
         pytest.param(build(prune={"channelsPercent": 0}), id="nor does forbidding to prune"),
         pytest.param(build(dataset=DATASET), id="a data set is enough"),
+        pytest.param(
+            build(precision="FP16", dataset=DATASET)
+            | {"serving": {"accelerator": {"resource": "nvidia.com/gpu"}}},
+            id="FP16 on an accelerator",
+        ),
+        pytest.param(build(engine="ONNXRuntime"), id="no TensorRT"),
         pytest.param(judged(metric="MaxAbsError", maxAbsError="0.001"), id="an error as a limit"),
         pytest.param(judged(maxDropPercent="0.05"), id="a small loss"),
     ],

@@ -43,7 +43,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> Path
         {path: (ARTIFACT / path).read_bytes() for path in (*manifest.files, "manifest.json")},
     )
     slo = Slo.model_validate({"latency": {"thresholdMilliseconds": 50}})
-    plan = serving_plan(manifest.tau, Serving(), slo, manifest.interface.batched)
+    plan = serving_plan(manifest.tau, Serving(), slo, manifest.interface)
     config = render_config(manifest.interface, plan, manifest.engine)
     models = root / "models"
     models.mkdir()

@@ -32,6 +32,7 @@ from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.build.repository import repository
 from dlagent.build.runtime import Session
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.ensemble import render
 from dlagent.domain.artifact.request import BuildRequest, Scripts, Simulated
 from dlagent.domain.artifact.summary import Summary
@@ -145,8 +146,8 @@ def served(root: Path, serving: Serving, *arguments: str, **changes: Any) -> Any
     summary = build(request, Places(root / "sources", store, root), Progress(show=lambda *_: None))
     assert summary.interface is not None, summary.message
     slo = Slo.model_validate({"latency": {"thresholdMilliseconds": 500}})
-    plan = serving_plan(summary.tau, serving, slo, batched=True)
-    configs = render(summary.interface, plan, str(summary.engine))
+    plan = serving_plan(summary.tau, serving, slo, summary.interface)
+    configs = render(summary.interface, plan, Engine(str(summary.engine)))
     (root / "models").mkdir()
     options = ["--store", str(root / "store"), "--key", str(summary.key), "--name", "agent"]
     options += ["--models", str(root / "models"), "--termination-log", str(root / "message")]
@@ -330,9 +331,9 @@ def test_a_simulated_accelerator_holds_the_network_and_the_agent_tells_of_it(
     interface = agent.summary.interface
     assert interface is not None
     simulated = Simulated(base_milliseconds=150, per_item_milliseconds=10)
-    configs = render(interface, ServingPlan(8, 0, 1), str(agent.summary.engine), simulated)
+    configs = render(interface, ServingPlan(8, 0, 1), Engine.ONNX_RUNTIME, simulated)
     scripts = Scripts(perceive=FRONT, act=BACK)
-    for path, content in repository(network(), configs, scripts).items():
+    for path, content in repository(network(), configs, scripts, Engine.ONNX_RUNTIME).items():
         file = tmp_path / "models" / path.replace("model/", "agent/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -354,7 +355,7 @@ def test_its_time_is_the_sum_of_its_members_times(trials: Path, agent: Served) -
     assert agent.summary.interface is not None
     scripts = Scripts(perceive=SLEEPING, act=BACK)
     interface = agent.summary.interface
-    subject = Subject(network(), interface, str(agent.summary.engine), 1, scripts)
+    subject = Subject(network(), interface, Engine.ONNX_RUNTIME, 1, scripts)
     target = BuildRequest.model_validate(REQUEST).target
 
     found = measure(subject, Session(network()), target, trials)
@@ -368,7 +369,7 @@ def test_its_time_is_the_sum_of_its_members_times(trials: Path, agent: Served) -
 
 def test_another_script_is_measured_in_place_of_the_one_before(trials: Path, agent: Served) -> None:
     assert agent.summary.interface is not None
-    interface, engine = agent.summary.interface, str(agent.summary.engine)
+    interface, engine = agent.summary.interface, Engine.ONNX_RUNTIME
     subject = Subject(network(), interface, engine, 1, Scripts(perceive=FRONT, act=BACK))
     target = BuildRequest.model_validate(REQUEST).target
 

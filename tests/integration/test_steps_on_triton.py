@@ -23,6 +23,7 @@ from dlagent.build.pipeline import build
 from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.cli.infer import app as infer
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import Summary
 from dlagent.domain.artifact.triton_config import render_config, serving_plan
@@ -113,8 +114,8 @@ def built(root: Path, name: str, model: ModelProto, fields: Json) -> Summary:
     slo = Slo.model_validate({"latency": {"thresholdMilliseconds": 500}})
     # Long enough that requests sent together share a batch.
     serving = Serving(batch_delay_microseconds=100_000)
-    plan = serving_plan(summary.tau, serving, slo, batched=True)
-    config = render_config(summary.interface, plan, str(summary.engine))
+    plan = serving_plan(summary.tau, serving, slo, summary.interface)
+    config = render_config(summary.interface, plan, Engine(str(summary.engine)))
     arguments = ["--store", str(root / "store"), "--key", summary.key, "--name", name]
     arguments += ["--models", str(root / "models"), "--termination-log", str(root / "message")]
     with pytest.MonkeyPatch.context() as patch:

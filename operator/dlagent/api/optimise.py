@@ -16,7 +16,15 @@ class PrecisionChoice(StrEnum):
 
     AUTO = "Auto"
     FP32 = "FP32"
+    FP16 = "FP16"
     INT8 = "INT8"
+
+
+class EngineChoice(StrEnum):
+    """What may run the network inside Triton."""
+
+    AUTO = "Auto"
+    ONNX_RUNTIME = "ONNXRuntime"
 
 
 class Metric(StrEnum):

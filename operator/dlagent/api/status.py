@@ -85,7 +85,7 @@ class CandidateStatus(ApiModel):
     batch: Count | None = None
     """For how many requests in one batch `milliseconds` is."""
     milliseconds: Figure | None = None
-    """How long that batch takes on one thread."""
+    """How long that batch takes: on one thread, or on the accelerator."""
     value: Figure | None = None
     """Its metric on the examples that served to choose."""
     drop: Figure | None = None

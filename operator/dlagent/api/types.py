@@ -18,6 +18,7 @@ from dlagent.api.base import ApiModel as ApiModel
 from dlagent.api.base import Decimal as Decimal
 from dlagent.api.optimise import DEFAULT_EPOCHS as DEFAULT_EPOCHS
 from dlagent.api.optimise import DEFAULT_MAX_DROP_PERCENT as DEFAULT_MAX_DROP_PERCENT
+from dlagent.api.optimise import EngineChoice as EngineChoice
 from dlagent.api.optimise import Gate as Gate
 from dlagent.api.optimise import Metric as Metric
 from dlagent.api.optimise import PrecisionChoice as PrecisionChoice
@@ -166,9 +167,9 @@ class Build(PodPlacement):
         "json_schema_extra": checked(
             Rule(
                 "has(self.dataset) || !(has(self.gate) || has(self.distill) || (has(self.prune) &&"
-                " self.prune.channelsPercent > 0) || self.precision == 'INT8')",
-                "must be set for precision INT8, prune, distill and gate, since accuracy is judged"
-                " on it; see docs/explanation/gate.md for what is in the file",
+                " self.prune.channelsPercent > 0) || self.precision in ['FP16', 'INT8'])",
+                "must be set for precision FP16 or INT8, prune, distill and gate, since accuracy is"
+                " judged on it; see docs/explanation/gate.md for what is in the file",
                 ".dataset",
             ),
             Rule(
@@ -191,7 +192,11 @@ class Build(PodPlacement):
     gate: Gate | None = None
     """What must be left of the accuracy. Absent: all but one point of Accuracy."""
     precision: PrecisionChoice = PrecisionChoice.AUTO
-    """The types that the network may compute in. Auto: whichever is fastest and passes the gate."""
+    """The types that the network may compute in. Auto: whichever is fastest and passes the gate.
+    FP16 needs serving.accelerator."""
+    engine: EngineChoice = EngineChoice.AUTO
+    """What may run the network in Triton. Auto: TensorRT too, where serving.accelerator is set and
+    serving.nodeSelector names one kind of GPU. ONNXRuntime: nothing else."""
     prune: Prune | None = None
     """Whether channels may be removed. Absent: as many as the gate lets through."""
     distill: Distill | None = None
@@ -304,6 +309,13 @@ class DLAgentSpec(ApiModel):
                 f"has(self.replicas) || !({_MANUAL})",
                 "must be set with scaling.mode: Manual; write how many, such as replicas: 1",
                 ".replicas",
+            ),
+            Rule(
+                "!has(self.build) || !has(self.build.precision) || self.build.precision != 'FP16'"
+                " || (has(self.serving) && has(self.serving.accelerator))",
+                "FP16 is for accelerators, since on a CPU it is slower than FP32; set"
+                " serving.accelerator, or another precision",
+                ".build.precision",
             ),
             *NAME_RULES,
         )

@@ -9,12 +9,16 @@ from typing import Protocol
 
 from onnx import ModelProto
 
+from dlagent.build.machines import Runner
 from dlagent.build.optimisations.base import Made
 from dlagent.build.race import Feed
-from dlagent.build.runtime import Session
+from dlagent.build.runtime import Answering
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.report import GateResult
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE, Candidate
+
+Start = Callable[[bytes, Engine], Runner]
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Maker(Protocol):
 class Jury(Protocol):
     """Judges networks by their answers."""
 
-    def score(self, session: Session, share: float) -> Score:
+    def score(self, session: Answering, share: float) -> Score:
         """On the first `share` of the selection examples.
 
         Raises:
@@ -54,19 +58,23 @@ class Jury(Protocol):
         """
         ...
 
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         """Finalists, all at once; so many others failed before, or may be judged later."""
         ...
 
 
 @dataclass(frozen=True)
 class Contest:
-    """`feeds` are batches of the sizes `batches`, smallest first; `session` runs the source."""
+    """`feeds` are batches of the sizes `batches`, smallest first; `session` runs the source.
+
+    `start` makes a network in ONNX ready to run; it raises BuildError, RunError.
+    """
 
     maker: Maker
     jury: Jury
+    start: Start
     source: ModelProto
-    session: Session
+    session: Runner
     feeds: Sequence[Feed]
     batches: Sequence[int]
     limit: Limit

@@ -9,8 +9,8 @@ from dataclasses import replace
 from dlagent.api.types import Metric as MetricKind
 from dlagent.build.aside import Aside
 from dlagent.build.contest import Contest, GateOpinion
+from dlagent.build.machines import Runner
 from dlagent.build.race import race
-from dlagent.build.runtime import Session
 from dlagent.build.tried import Tried
 from dlagent.domain.artifact.report import CandidateReport, Verdict
 from dlagent.domain.search.candidate import SOURCE, Candidate
@@ -41,7 +41,7 @@ class Finals:
         self._tried = tried
         self._aside = aside
         self._may_serve = may_serve
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, Runner] = {}
         self._complete: list[Estimate] = []
         self._opinions: dict[str, GateOpinion] = {}
         self.chosen: str | None = None
@@ -50,8 +50,7 @@ class Finals:
         """Time all that were made in full anew, together with the source."""
         self._contest.say(f"comparing {len(made) + 1} versions")
         self._sessions = {SOURCE: self._contest.session} | {
-            c.name: self._sessions.get(c.name) or Session(self._data(c))
-            for c in self._worthwhile(made)
+            c.name: self._sessions.get(c.name) or self._start(c) for c in self._worthwhile(made)
         }
         rounds = _ROUNDS if len(self._sessions) > 1 else _ROUNDS_ALONE
         raced = race(self._sessions, self._contest.feeds, rounds, _SECONDS)
@@ -148,12 +147,16 @@ class Finals:
         """
         metric = self._contest.jury.score(self._contest.session, 1.0).metric
         source = self._tried[SOURCE]
-        source.metric, source.size_bytes = metric, len(self._data(source.candidate))
+        source.metric = metric
+        source.size_bytes = len(self._data(source.candidate))
         if metric is None or self._contest.limit.metric.kind is MetricKind.MAX_ABS_ERROR:
             return
         for tried in self._tried.values():
             if tried.estimate is not None:
                 tried.metric = metric - tried.estimate.drop
+
+    def _start(self, candidate: Candidate) -> Runner:
+        return self._contest.start(self._data(candidate), candidate.engine)
 
     def _data(self, candidate: Candidate) -> bytes:
         return self._contest.model(candidate).SerializeToString()

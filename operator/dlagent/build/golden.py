@@ -16,9 +16,13 @@ from dlagent.domain.search.candidate import Precision
 
 SEED = "0"
 # Wider than parity's: the serving machine has other instructions and another runtime version, and
-# in INT8 one step of rounding is a hundredth of a tensor's range.
-RELATIVE = {Precision.FP32: 1e-2, Precision.INT8: 5e-2}
-ABSOLUTE_SHARE = {Precision.FP32: 1e-3, Precision.INT8: 2e-2}  # of the largest golden value
+# in INT8 one step of rounding is a hundredth of a tensor's range, in FP16 a thousandth of a value.
+RELATIVE = {Precision.FP32: 1e-2, Precision.FP16: 2e-2, Precision.INT8: 5e-2}
+ABSOLUTE_SHARE = {
+    Precision.FP32: 1e-3,
+    Precision.FP16: 1e-2,
+    Precision.INT8: 2e-2,
+}  # of the largest golden value
 
 
 def golden(

@@ -14,7 +14,7 @@ from dlagent.build.failure import BuildError
 from dlagent.build.network import Network
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.parity import Run, check_same
-from dlagent.build.runtime import Array, Session
+from dlagent.build.runtime import Answering, Array, Session
 from dlagent.build.workshop import Examples, answers
 from dlagent.domain.artifact.report import ClassReport, GateReport, GateResult
 from dlagent.domain.data.split import Part
@@ -40,7 +40,7 @@ class DataJury:
         self._source = Session(network.model.SerializeToString())
         self._before: dict[Part, Array] = {}
 
-    def score(self, session: Session, share: float) -> Score:
+    def score(self, session: Answering, share: float) -> Score:
         whole = self._examples.count(Part.SELECT)
         count = min(max(math.ceil(share * whole), _FEWEST_EXAMPLES), whole)
         after = self._answers(session, Part.SELECT, count)
@@ -64,7 +64,7 @@ class DataJury:
         evidence = self._evidence(Part.SELECT, after)
         return math.inf if isinstance(evidence, NotFinite) else evidence.drop
 
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         count = self._examples.count(Part.GATE)
         finalists = [
             Finalist(name, (self._evidence(Part.GATE, self._answers(session, Part.GATE, count)),))
@@ -99,7 +99,7 @@ class DataJury:
         """The source's own output for a part."""
         return self._source_answers(part, self._examples.count(part))
 
-    def report(self, session: Session) -> GateReport:
+    def report(self, session: Answering) -> GateReport:
         """A network on the gate's examples beside the source, as a whole and by class."""
         after = self._answers(session, Part.GATE, self._examples.count(Part.GATE))
         evidence = self._evidence(Part.GATE, after)
@@ -131,7 +131,7 @@ class DataJury:
             for change in changes
         ]
 
-    def _answers(self, session: Session, part: Part, count: int) -> Array:
+    def _answers(self, session: Answering, part: Part, count: int) -> Array:
         return answers(session, self._examples.inputs(part, count))[self._output]
 
     def _source_answers(self, part: Part, count: int) -> Array:
@@ -153,7 +153,7 @@ class ParityJury:
         self._run = source
         self._network = network
 
-    def score(self, session: Session, share: float) -> Score:
+    def score(self, session: Answering, share: float) -> Score:
         del share
         try:
             check_same(self._run, self._network, session)
@@ -165,7 +165,7 @@ class ParityJury:
         del model, limit
         raise OptimisationError("it needs a data set: set spec.build.dataset")
 
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         del others
         result = GateResult(before=0.0, after=0.0, drop=0.0, passed=True)
         return {name: GateOpinion(result, "answers as the source does") for name in sessions}

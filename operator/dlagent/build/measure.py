@@ -16,6 +16,7 @@ from dlagent.build.measure_in_process import measure_in_process
 from dlagent.build.network import sample
 from dlagent.build.repository import repository
 from dlagent.build.runtime import Answering
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.ensemble import Configs, render
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.request import Scripts, Target
@@ -24,7 +25,7 @@ from dlagent.domain.tuning.table import Workers
 from dlagent.domain.tuning.trials import Done, Trial, TrialSpace, next_trial, trial_space
 
 IN_PROCESS = "measured in process"
-_CPU = "cpu"
+_MODEL = "measured"
 CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 _MOST_TRIALS = 24
 READY_SECONDS = 60.0
@@ -37,7 +38,7 @@ class Subject:
 
     model: bytes
     interface: ModelInterface
-    engine: str
+    engine: Engine
     free_size: int
     scripts: Scripts = field(default_factory=Scripts)
 
@@ -69,19 +70,19 @@ def measure(subject: Subject, session: Answering, target: Target, trials: Path |
 
 
 def _on_triton(subject: Subject, target: Target, server: TrialServer) -> Measured:
-    accelerated = target.accelerator != _CPU
-    space = trial_space(subject.interface.batched, available_cores(), accelerated)
+    space = trial_space(subject.interface.batched, available_cores(), target.accelerated)
     loaded: Workers | None = None
 
     def milliseconds(trial: Trial) -> float:
         nonlocal loaded
         if trial.workers != loaded:
             configs = _configs(subject, target, space, trial.workers)
-            server.load(repository(subject.model, configs, subject.scripts))
+            files = repository(subject.model, configs, subject.scripts, subject.engine)
+            server.load(_MODEL, files)
             loaded = trial.workers
         batch = trial.batch if subject.interface.batched else None
         feed = sample(subject.interface.inputs, "measure", batch, subject.free_size)
-        return server.milliseconds(feed, trial.batch, trial.workers.instances)
+        return server.milliseconds(_MODEL, feed, trial.batch, trial.workers.instances)
 
     points, reason = table(space, milliseconds)
     return Measured(points, f"measured on Triton {server.version}, {len(points)} trials: {reason}")
@@ -113,7 +114,7 @@ def _configs(subject: Subject, target: Target, space: TrialSpace, workers: Worke
         batch_delay_microseconds=0,
         instances=workers.instances,
         threads=workers.threads,
-        accelerated=target.accelerator != _CPU,
+        accelerated=target.accelerated,
         gathers=False,
     )
     return render(subject.interface, plan, subject.engine, target.simulated)

@@ -10,6 +10,7 @@ from dlagent.api.types import Tensor
 from dlagent.build.failure import BuildError
 from dlagent.build.onnx_source import network_inputs
 from dlagent.build.runtime import Array, RunError, Session
+from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.selfcheck import NUMPY_TYPES, golden_input
 from dlagent.domain.artifact.summary import FailureReason
 
@@ -42,6 +43,11 @@ class Network:
     batched: bool
     free_size: int
     whole_because: str | None = None
+
+    @property
+    def interface(self) -> ModelInterface:
+        """The tensors, for who serves the network by itself."""
+        return ModelInterface(inputs=self.inputs, outputs=self.outputs, batched=self.batched)
 
 
 def inspect(model: ModelProto) -> Network:

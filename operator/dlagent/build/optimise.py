@@ -13,20 +13,23 @@ from dlagent.build import chain
 from dlagent.build.contest import Jury
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.build.failure import BuildError, GateFailedError
+from dlagent.build.fuse import fuse
 from dlagent.build.jury import DataJury, ParityJury
 from dlagent.build.load import Loaded
 from dlagent.build.machine import instruction_set
-from dlagent.build.network import Network, sample
+from dlagent.build.machines import Machine
+from dlagent.build.network import FREE, Network, sample
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations import optimisations
 from dlagent.build.parity import Run, as_run
 from dlagent.build.plan import Plan, plan
 from dlagent.build.progress import Progress
 from dlagent.build.race import BATCHES
-from dlagent.build.runtime import Array, Session
+from dlagent.build.runtime import Array, RunError
 from dlagent.build.scripts.ensemble import Front
 from dlagent.build.search import Found, Search
 from dlagent.build.workshop import Examples, Judge, SourceWorkshop
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.optimise import Optimise
 from dlagent.domain.artifact.report import CandidateReport, DataReport, GateReport
 from dlagent.domain.artifact.request import BuildRequest
@@ -50,6 +53,7 @@ class Optimised:
     candidates: list[CandidateReport]
     data: DataReport | None = None
     gate: GateReport | None = None
+    on_accelerator: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,23 @@ def optimise(
     loaded: Loaded,
     progress: Progress,
     scratch: Path,
+    machine: Machine,
     efforts: Sequence[float] = EFFORTS,
     front: Front | None = None,
 ) -> Optimised:
-    """Find the network to serve; `front` is the script that takes what clients send.
+    """Find the network to serve, the fastest on `machine`.
+
+    `front` is the script that takes what clients send.
 
     Raises:
         BuildError: InvalidDataset; PythonStepFailed; GateFailed, as GateFailedError.
     """
     network = loaded.network
     judging = _judging(request, loaded, progress, front)
-    facts = _facts(request, loaded, judging.examples)
+    if machine.lacks is None:
+        progress.begin("search", f"asking for an engine on {request.target.accelerator}")
+    refused = _engine_refused(request, network, machine)
+    facts = _facts(request, loaded, judging.examples, machine, refused)
     folder = Path(tempfile.mkdtemp(prefix="candidates-", dir=scratch))
     workshop = SourceWorkshop(
         network, judging.examples, loaded.programs, judging.judge, optimisations(), folder
@@ -90,6 +100,7 @@ def optimise(
     search = Search(
         workshop,
         judging.jury,
+        lambda model, engine: machine.start(model, network.interface, engine),
         network.model,
         [sample(network.inputs, "race", size, network.free_size) for size in sizes],
         batches,
@@ -97,8 +108,8 @@ def optimise(
         lambda text: progress.begin("search", text),
         efforts if judging.examples is not None else _NO_DATA_EFFORTS,
     )
-    found = search.run(planned, lambda c: _may_serve(c, request.optimise), request.search_seconds)
-    return _optimised(loaded, judging, found)
+    found = search.run(planned, lambda c: _may_serve(c, request), request.search_seconds)
+    return _optimised(loaded, judging, machine, found)
 
 
 def _judging(
@@ -188,7 +199,13 @@ def _check_source(jury: DataJury, examples: Examples, limit: Limit) -> None:
         )
 
 
-def _facts(request: BuildRequest, loaded: Loaded, examples: Examples | None) -> Facts:
+def _facts(
+    request: BuildRequest,
+    loaded: Loaded,
+    examples: Examples | None,
+    machine: Machine,
+    engine_refused: str | None,
+) -> Facts:
     wanted = request.optimise
     labelled = examples is not None and examples.labels(Part.TRAIN, 1) is not None
     return Facts(
@@ -200,17 +217,23 @@ def _facts(request: BuildRequest, loaded: Loaded, examples: Examples | None) -> 
         labelled=labelled,
         instruction_set=instruction_set(),
         accelerator=request.target.accelerator,
+        accelerator_lacks=machine.lacks,
+        product=request.target.accelerator_product,
+        free_axes=any(FREE in tensor.shape for tensor in loaded.network.inputs),
+        engine=request.engine,
+        engine_refused=engine_refused,
         precision=wanted.precision if wanted else None,
         channels_percent=wanted.channels_percent if wanted else None,
         epochs=wanted.epochs if wanted else 0,
     )
 
 
-def _may_serve(candidate: Candidate, wanted: Optimise | None) -> bool:
+def _may_serve(candidate: Candidate, request: BuildRequest) -> bool:
+    wanted = request.optimise
     return wanted is None or wanted.precision in (None, candidate.precision)
 
 
-def _optimised(loaded: Loaded, judging: _Judging, found: Found) -> Optimised:
+def _optimised(loaded: Loaded, judging: _Judging, machine: Machine, found: Found) -> Optimised:
     if found.chosen is None or found.model is None:
         tried = ", ".join(
             f"{report.name}: {report.reason}"
@@ -232,11 +255,31 @@ def _optimised(loaded: Loaded, judging: _Judging, found: Found) -> Optimised:
         run,
         found.reports,
         judging.report,
-        _gate_report(judging, network),
+        _gate_report(judging, network, machine, found.chosen),
+        machine.lacks is None,
     )
 
 
-def _gate_report(judging: _Judging, network: Network) -> GateReport | None:
+def _gate_report(
+    judging: _Judging, network: Network, machine: Machine, chosen: Candidate
+) -> GateReport | None:
     if not isinstance(judging.jury, DataJury):
         return None  # there is no data set
-    return judging.jury.report(Session(network.model.SerializeToString()))
+    data = network.model.SerializeToString()
+    return judging.jury.report(machine.start(data, network.interface, chosen.engine))
+
+
+def _engine_refused(request: BuildRequest, network: Network, machine: Machine) -> str | None:
+    """Why TensorRT makes no engine of the whole graph, perceive and act included, if that is known.
+
+    Asked once, of the source: what is made of it has the same around it.
+    """
+    product = request.target.accelerator_product
+    if machine.lacks is not None or product is None or request.engine is Engine.ONNX_RUNTIME:
+        return None
+    fused = fuse(network, request)
+    try:
+        machine.plan(fused.model.SerializeToString(deterministic=True), fused.interface)
+    except RunError as error:
+        return str(error)
+    return None

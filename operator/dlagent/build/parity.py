@@ -15,7 +15,7 @@ from dlagent.build.chain import Compare
 from dlagent.build.failure import BuildError
 from dlagent.build.fuse import Fused
 from dlagent.build.network import Network, concrete, sample
-from dlagent.build.runtime import Array, RunError, Session
+from dlagent.build.runtime import Answering, Array, RunError, Session
 from dlagent.domain.artifact.selfcheck import golden_input
 from dlagent.domain.artifact.summary import FailureReason
 
@@ -59,7 +59,7 @@ def check_parity(source: Run, network: Network, fused: Fused, session: Session) 
     return worst
 
 
-def check_same(source: Run, network: Network, session: Session) -> None:
+def check_same(source: Run, network: Network, session: Answering) -> None:
     """That another network answers random inputs as the source does.
 
     Raises:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlagent.build import runtime
+from dlagent.build.accelerator.machine import machine as machine_for
+from dlagent.build.accelerator.whole import whole
 from dlagent.build.failure import BuildError, told
 from dlagent.build.fetch import Source
 from dlagent.build.fuse import fuse
@@ -25,11 +27,11 @@ from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, artifact_files
 from dlagent.build.scripts import ensemble
 from dlagent.build.stored import aside, publish
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.python_steps import network_request
 from dlagent.domain.artifact.report import Report, SourceReport
 from dlagent.domain.artifact.request import BuildRequest, Scripts, artifact_key, key_inputs
 from dlagent.domain.artifact.summary import FailureReason, Summary
-from dlagent.domain.artifact.triton_config import ENGINE
 from dlagent.domain.search.halving import EFFORTS
 
 # What of a request is about this cluster's network and store, and nothing that a reader needs.
@@ -94,31 +96,36 @@ class _Making:
         request = network_request(self.request)
         loaded = load(request, source, gathered.beside, progress)
         _try_scripts(scripts, loaded.network, request)
-        optimised = optimise(request, loaded, progress, self.scratch, efforts, scripts.front)
-        network = optimised.network
-        whole = (
-            f"; requests are not batched: {network.whole_because}" if network.whole_because else ""
-        )
-        progress.begin("fuse", f"making one graph of perceive, network and act{whole}")
-        fused = fuse(network, request)
-        data = fused.model.SerializeToString(deterministic=True)
-        session = runtime.Session(data)
-        progress.begin("parity", "comparing with the network on random inputs")
-        parity = check_parity(optimised.run, network, fused, session)
-        precision = optimised.candidate.precision
-        interface = ensemble.whole_interface(scripts, fused.interface)
+        with machine_for(request.target, loaded.network.interface, self.trials) as machine:
+            optimised = optimise(
+                request, loaded, progress, self.scratch, machine, efforts, scripts.front
+            )
+            network = optimised.network
+            because = network.whole_because
+            alone = f"; requests are not batched: {because}" if because else ""
+            progress.begin("fuse", f"making one graph of perceive, network and act{alone}")
+            fused = fuse(network, request)
+            graph = fused.model.SerializeToString(deterministic=True)
+            session = runtime.Session(graph)
+            progress.begin("parity", "comparing with the network on random inputs")
+            parity = check_parity(optimised.run, network, fused, session)
+            chosen = optimised.candidate
+            if chosen.engine is Engine.TENSORRT:
+                progress.begin("parity", "making an engine of TensorRT of the whole graph")
+            made = whole(machine, chosen, network, graph, fused.interface, session)
+        interface = ensemble.whole_interface(scripts, made.interface)
         agent = ensemble.Agent(scripts, session, network.batched)
-        check = golden(agent, interface, network.free_size, precision)
+        check = golden(agent, interface, network.free_size, chosen.precision)
         simulated = request.target.simulated
         progress.begin("measure", f"measuring how long batches take{aside(simulated)}")
-        subject = Subject(data, interface, ENGINE, network.free_size, request.scripts)
+        subject = Subject(made.network, interface, made.engine, network.free_size, request.scripts)
         measured = measure(subject, agent, request.target, self.trials)
         progress.begin("publish", "writing the report")
         built = Built(
             key=artifact_key(self.request, source.sha256),
             key_inputs=key_inputs(self.request, source.sha256),
-            model=data,
-            precision=precision,
+            model=made.network,
+            precision=chosen.precision,
             interface=interface,
             tau=measured.tau,
             measured=measured.how,
@@ -126,6 +133,7 @@ class _Making:
             versions=loaded.versions,
             simulated=simulated,
             scripts=request.scripts,
+            engine=made.engine,
         )
         report = _report(self.request, source, built, optimised, parity, progress)
         return artifact_files(built, report)
@@ -146,6 +154,14 @@ def _try_scripts(scripts: ensemble.Scripts, network: Network, request: BuildRequ
             f"the network does not take what the python step makes: {error}; correct the script, or"
             " its outputs in the spec",
         ) from error
+
+
+def _machine(request: BuildRequest, optimised: Optimised) -> dict[str, str]:
+    told = {"instructionSet": instruction_set()}
+    target = request.target
+    if optimised.on_accelerator:
+        told["comparedOn"] = target.accelerator_product or target.accelerator
+    return told
 
 
 def _report(
@@ -174,7 +190,7 @@ def _report(
         tau=built.tau,
         tau_measured=built.measured,
         tau_measured_on=str(built.simulated) if built.simulated is not None else None,
-        machine={"instructionSet": instruction_set()},
+        machine=_machine(request, optimised),
         stage_seconds=dict(progress.seconds),
         versions=built.versions,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlagent.build.repository import repository
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.ensemble import Configs, render
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.layout import (
@@ -17,7 +18,7 @@ from dlagent.domain.artifact.manifest import ArtifactFile, Manifest
 from dlagent.domain.artifact.report import Report
 from dlagent.domain.artifact.request import Scripts, Simulated
 from dlagent.domain.artifact.selfcheck import SelfCheck
-from dlagent.domain.artifact.triton_config import ENGINE, ServingPlan
+from dlagent.domain.artifact.triton_config import ServingPlan
 
 # config.pbtxt in the store is for whoever points Triton at the folder; the operator renders one
 # for each revision. It must not depend on what was measured, so it is the same in every build.
@@ -39,12 +40,13 @@ class Built:
     versions: dict[str, str]
     simulated: Simulated | None  # what tau is of, where it is not of this machine
     scripts: Scripts = field(default_factory=Scripts)
+    engine: Engine = Engine.ONNX_RUNTIME
 
 
 def artifact_files(built: Built, report: Report) -> dict[str, bytes]:
     """All files of the artifact by their path in it, the manifest among them."""
     files = {
-        **repository(built.model, _plain_configs(built), built.scripts),
+        **repository(built.model, _plain_configs(built), built.scripts, built.engine),
         **_report_files(report),
     }
     manifest = Manifest(
@@ -54,7 +56,7 @@ def artifact_files(built: Built, report: Report) -> dict[str, bytes]:
             path: ArtifactFile(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
             for path, data in files.items()
         },
-        engine=ENGINE,
+        engine=built.engine,
         precision=built.precision,
         interface=built.interface,
         tau=built.tau,
@@ -77,4 +79,5 @@ def _report_files(report: Report) -> dict[str, bytes]:
 
 def _plain_configs(built: Built) -> Configs:
     size = _PLAIN_BATCH if built.interface.batched else 0
-    return render(built.interface, ServingPlan(size, 0, 1), ENGINE, built.simulated)
+    plan = ServingPlan(size, 0, 1, accelerated=built.engine is Engine.TENSORRT)
+    return render(built.interface, plan, built.engine, built.simulated)

@@ -1,4 +1,4 @@
-"""Times of several networks, taken in turns on one thread."""
+"""Times of several networks, taken in turns: on one thread, or on an accelerator."""
 
 import math
 import time
@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dlagent.build.runtime import Array, Session
+from dlagent.build.machines import Runner
+from dlagent.build.runtime import Array
 from dlagent.domain.search.timing import Rounds
 
 BATCHES = (1, 8, 32)
@@ -20,7 +21,7 @@ Feed = Mapping[str, Array]
 
 
 def race(
-    sessions: Mapping[str, Session], feeds: Sequence[Feed], rounds: int, budget_seconds: float
+    sessions: Mapping[str, Runner], feeds: Sequence[Feed], rounds: int, budget_seconds: float
 ) -> dict[str, Rounds]:
     """Milliseconds of each network, [rounds, feeds]; all have seen the same rounds.
 
@@ -36,13 +37,15 @@ def race(
         if done >= FEWEST_ROUNDS and time.monotonic() > end:
             break
         for name, session in sessions.items():
-            turn = [_turn(session, feed, n) for feed, n in zip(feeds, repeats, strict=True)]
+            turn = [
+                session.milliseconds(feed, runs) for feed, runs in zip(feeds, repeats, strict=True)
+            ]
             taken[name].append(turn)
     return {name: np.asarray(values, np.float64) for name, values in taken.items()}
 
 
 def affordable_feeds(
-    session: Session, feeds: Sequence[Feed], budget_seconds: float
+    session: Runner, feeds: Sequence[Feed], budget_seconds: float
 ) -> Sequence[Feed]:
     """The feeds, smallest first, that a network gets through in time; always the first.
 
@@ -51,24 +54,17 @@ def affordable_feeds(
     """
     spent = 0.0
     for at, feed in enumerate(feeds):
-        spent += _turn(session, feed, 1) / 1000 * FEWEST_ROUNDS
+        spent += session.milliseconds(feed, 1) / 1000 * FEWEST_ROUNDS
         if at > 0 and spent > budget_seconds:
             return feeds[:at]
     return feeds
 
 
-def _repeats(sessions: Mapping[str, Session], feed: Feed) -> int:
+def _repeats(sessions: Mapping[str, Runner], feed: Feed) -> int:
     """So many runs a turn that even the fastest network's is long enough; warms all of them up."""
     seconds = []
     for session in sessions.values():
         for _ in range(_WARM_UP):
-            milliseconds = _turn(session, feed, 1)
+            milliseconds = session.milliseconds(feed, 1)
         seconds.append(milliseconds / 1000)
     return max(1, math.ceil(_SHORTEST_TURN_SECONDS / max(min(seconds), 1e-6)))
-
-
-def _turn(session: Session, feed: Feed, runs: int) -> float:
-    began = time.perf_counter()
-    for _ in range(runs):
-        session.run(feed)
-    return (time.perf_counter() - began) * 1000 / runs

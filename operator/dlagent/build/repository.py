@@ -7,15 +7,15 @@ dlagent.build.handover, which lets no other code through.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.layout import (
     ACT,
     CONFIG,
     ENSEMBLE_NOTE,
-    MEMBER_NETWORK,
-    NETWORK,
     PERCEIVE,
     SCRIPT,
     SCRIPT_MODULE,
+    network_path,
 )
 from dlagent.domain.artifact.request import Scripts
 
@@ -26,13 +26,16 @@ _MODULE = Path(__file__).with_name("scripts") / "member.py"
 _NOTE = b"An ensemble. Its members are the models beside it.\n"
 
 
-def repository(network: bytes, configs: "Configs", scripts: Scripts) -> dict[str, bytes]:
+def repository(
+    network: bytes, configs: "Configs", scripts: Scripts, engine: Engine
+) -> dict[str, bytes]:
     """The files by their path in the artifact."""
-    files = {CONFIG: configs.model.encode()}
+    path = network_path(engine, is_member=bool(configs.members))
+    files = {CONFIG: configs.model.encode(), path: network}
     if not configs.members:
-        return files | {NETWORK: network}
+        return files
     files |= {f"{name}/config.pbtxt": text.encode() for name, text in configs.members.items()}
-    return files | {ENSEMBLE_NOTE: _NOTE, MEMBER_NETWORK: network} | code(scripts)
+    return files | {ENSEMBLE_NOTE: _NOTE} | code(scripts)
 
 
 def code(scripts: Scripts) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """ONNX Runtime with the options that the serving backend uses; all that runs networks calls it."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -64,6 +65,17 @@ class Session:
         except Exception as error:  # its exceptions have no common base but Exception
             raise RunError(first_line(error)) from error
         return dict(zip(names, values, strict=True))
+
+    def milliseconds(self, feed: Mapping[str, Array], runs: int) -> float:
+        """How long a run takes, the mean of so many in a row. Raises RunError."""
+        began = time.perf_counter()
+        for _ in range(runs):
+            self.run(feed)
+        return (time.perf_counter() - began) * 1000 / runs
+
+    def close(self) -> None:
+        """Free the network; it is not run again."""
+        del self._session
 
 
 def first_line(error: Exception) -> str:

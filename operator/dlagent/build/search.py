@@ -6,18 +6,21 @@ dlagent.build.pipeline.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from onnx import ModelProto
 
 from dlagent.build.aside import Aside
-from dlagent.build.contest import Contest, Jury, Maker
+from dlagent.build.contest import Contest, Jury, Maker, Start
 from dlagent.build.failure import BuildError
 from dlagent.build.finals import Finals
+from dlagent.build.machines import Runner
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.race import Feed, affordable_feeds, race
-from dlagent.build.runtime import RunError, Session
+from dlagent.build.runtime import RunError
 from dlagent.build.tried import Tried
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.report import CandidateReport, Verdict
 from dlagent.domain.gate.limit import Limit
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
@@ -29,7 +32,7 @@ from dlagent.domain.search.halving import (
     of_the_source,
     promote,
 )
-from dlagent.domain.search.timing import relative_time
+from dlagent.domain.search.timing import Interval, relative_time
 
 _ROUNDS = 9  # for an estimate; an interval of 95 % for a median needs six
 _SECONDS = 4.0
@@ -57,6 +60,7 @@ class Search:
         self,
         maker: Maker,
         jury: Jury,
+        start: Start,
         source: ModelProto,
         feeds: Sequence[Feed],
         batches: Sequence[int],
@@ -64,10 +68,10 @@ class Search:
         say: Callable[[str], None],
         efforts: Sequence[float] = EFFORTS,
     ) -> None:
-        session = Session(source.SerializeToString())
+        session = start(source.SerializeToString(), Engine.ONNX_RUNTIME)
         feeds = affordable_feeds(session, feeds, _SECONDS)
         batches = batches[: len(feeds)]
-        self._contest = Contest(maker, jury, source, session, feeds, batches, limit, say)
+        self._contest = Contest(maker, jury, start, source, session, feeds, batches, limit, say)
         self._efforts = efforts
         self._all_in_full = len(efforts) == 1
         self._tried: dict[str, Tried] = {}
@@ -187,22 +191,13 @@ class Search:
         return False
 
     def _estimate(self, tried: Tried, effort: float, began: float) -> None:
-        name = tried.candidate.name
         made = self._contest.maker.make(tried.candidate, effort)
         data = made.model.SerializeToString()
-        session = Session(data)
-        score = self._contest.jury.score(session, effort)
-        if tried.estimate is None:
-            raced = race(
-                {SOURCE: self._contest.session, name: session},
-                self._contest.feeds,
-                _ROUNDS,
-                _SECONDS,
-            )
-            tried.rounds, tried.beside = raced[name], raced[SOURCE]
-            relative = relative_time(raced[name], raced[SOURCE])
-        else:  # more effort changes weights, not how long they take
-            relative = tried.estimate.time
+        with closing(self._contest.start(data, tried.candidate.engine)) as runner:
+            score = self._contest.jury.score(runner, effort)
+            # More effort changes weights, not how long they take.
+            known = tried.estimate
+            relative = known.time if known is not None else self._relative_time(tried, runner)
         taken = time.monotonic() - began
         tried.estimate = Estimate(
             tried.candidate,
@@ -213,7 +208,16 @@ class Search:
             score.at_most,
             taken,
         )
-        tried.metric, tried.notes, tried.size_bytes = score.metric, made.notes, len(data)
+        tried.metric, tried.notes = score.metric, made.notes
+        tried.size_bytes = len(data)
+
+    def _relative_time(self, tried: Tried, runner: Runner) -> Interval:
+        """In turns with the source."""
+        name = tried.candidate.name
+        sessions = {SOURCE: self._contest.session, name: runner}
+        raced = race(sessions, self._contest.feeds, _ROUNDS, _SECONDS)
+        tried.rounds, tried.beside = raced[name], raced[SOURCE]
+        return relative_time(raced[name], raced[SOURCE])
 
     def _hopeful(self, made: Sequence[Candidate]) -> list[Candidate]:
         """Those that may still keep the accuracy."""

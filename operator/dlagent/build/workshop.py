@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from dlagent.build.network import Network
 from dlagent.build.optimisations.base import Made, Optimisation, OptimisationError
-from dlagent.build.runtime import Array, Session
+from dlagent.build.runtime import Answering, Array, Session
 from dlagent.domain.data.split import Part
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Skipped
 
@@ -69,7 +69,7 @@ class Examples:
         return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def answers(session: Session, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def answers(session: Answering, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """A network's outputs by name for all examples, asked for in chunks. Raises RunError."""
     count = len(next(iter(inputs.values())))
     chunks = [

@@ -118,7 +118,8 @@ def _is_one_step(step: ActStep | PerceiveStep) -> bool:
 def _needs_dataset(build: Build) -> bool:
     prunes = build.prune is not None and build.prune.channels_percent > 0
     judged = build.gate is not None or build.distill is not None
-    return judged or prunes or build.precision is PrecisionChoice.INT8
+    changes_types = build.precision in (PrecisionChoice.FP16, PrecisionChoice.INT8)
+    return judged or prunes or changes_types
 
 
 # In Python those rules of the CRD that a build would pass over, and that name no other object.

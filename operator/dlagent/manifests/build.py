@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dlagent.api import names
 from dlagent.api.types import DLAgentSpec, Resources, Scheme
+from dlagent.domain.artifact.accelerator import build_placement
 from dlagent.domain.artifact.request import BuildRequest, read_uris
 from dlagent.domain.build.containers import BUILD, FETCH, IN_ORDER, PUBLISH
 from dlagent.manifests import trial_server
@@ -141,7 +142,7 @@ def _pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
-        **placement(spec.build),
+        **placement(build_placement(spec)),
         "initContainers": [
             container(_fetch(held, sources)),
             triton,

@@ -166,7 +166,7 @@ class Applier:
     def _render(self, agent: Agent, action: EnsureRevision) -> Object:
         artifact, serving, slo = action.artifact, agent.spec.serving, agent.spec.slo
         profile = self._settings.runtimes[serving.runtime]
-        plan = serving_plan(artifact.tau, serving, slo, artifact.interface.batched)
+        plan = serving_plan(artifact.tau, serving, slo, artifact.interface)
         if has_histograms(profile.target.triton_version):
             edges = edges_milliseconds(slo.latency.threshold_milliseconds)
             plan = replace(plan, histogram_milliseconds=edges)

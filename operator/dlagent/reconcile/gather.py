@@ -17,6 +17,7 @@ from dlagent.api import names
 from dlagent.api.conditions import Reason
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND, DLAgentSpec
+from dlagent.domain.artifact.accelerator import accelerator_product, build_placement
 from dlagent.domain.artifact.request import (
     Target,
     artifact_key,
@@ -31,7 +32,7 @@ from dlagent.domain.rollout.seen import Agent, Check, Deployment, Job, Pod, Reco
 from dlagent.domain.scaling.view import ScalingView
 from dlagent.domain.status.errors import PodUnreachable
 from dlagent.domain.status.model import parse_status
-from dlagent.manifests.common import serving_selector
+from dlagent.manifests.common import placement, serving_selector
 from dlagent.manifests.store import record_name
 from dlagent.reconcile import observe
 from dlagent.reconcile.ports import (
@@ -84,7 +85,8 @@ def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
             f" spec.serving.runtime to one of: {known}.",
         )
     builder = settings.builder
-    target = Target.model_validate(profile.target.model_dump())
+    product = accelerator_product(spec)
+    target = Target.model_validate(profile.target.model_dump() | {"accelerator_product": product})
     metadata = obj["metadata"]
     try:
         request = build_request(
@@ -151,6 +153,8 @@ def _build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
         "runtime": spec.serving.runtime,
         "accelerator": accelerator.model_dump(mode="json") if accelerator is not None else None,
     }
+    if accelerator is not None:
+        options["placement"] = placement(build_placement(spec))
     text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -116,7 +116,7 @@ def _served(
     if record is None or record.summary.interface is None:
         return None, 0
     tau, interface = record.summary.tau, record.summary.interface
-    plan = serving_plan(tau, spec.serving, spec.slo, interface.batched)
+    plan = serving_plan(tau, spec.serving, spec.slo, interface)
     delay_seconds = plan.batch_delay_microseconds / 1e6
     service = service_time(tau, plan.workers, max(1, plan.max_batch_size), delay_seconds)
     return service, warm_up_requests(interface, plan)

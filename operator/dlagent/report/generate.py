@@ -40,10 +40,10 @@ def reference(schema: Json) -> str:
         "<!-- Generated from operator/dlagent/domain/artifact/report.py by `make generate`; do not"
         " edit. -->\n",
         "What a build tried, measured and decided; it lies beside the artifact, and `dlagent report"
-        " --json` prints it. Times are in milliseconds for a batch on one thread. Accuracies and"
-        " drops are shares: 0.01 is one point. A field without a value is left out. This is format"
-        f" {FORMAT_VERSION}; readers should ignore fields that they do not know. The same as a JSON"
-        f" schema: [{_SCHEMA}]({_SCHEMA}).\n",
+        " --json` prints it. Times are in milliseconds for a batch, on one thread or on the"
+        " accelerator. Accuracies and drops are shares: 0.01 is one point. A field without a value"
+        f" is left out. This is format {FORMAT_VERSION}; readers should ignore fields that they do"
+        f" not know. The same as a JSON schema: [{_SCHEMA}]({_SCHEMA}).\n",
         *_section("Report", schema),
     ]
     for name, definition in schema["$defs"].items():

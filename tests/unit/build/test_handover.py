@@ -28,7 +28,6 @@ from dlagent.domain.artifact.layout import (
     CONFIG,
     MANIFEST,
     MANIFEST_DIGEST,
-    NETWORK,
     REPORT,
     manifest_digest,
 )
@@ -37,6 +36,7 @@ from dlagent.domain.artifact.summary import Outcome, Summary
 from tests.unit.build.conftest import Workshop, double
 
 SHA256 = "a" * 64
+NETWORK = "model/1/model.onnx"
 
 
 @pytest.mark.parametrize("external", [False, True])

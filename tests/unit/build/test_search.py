@@ -14,8 +14,9 @@ from dlagent.api.types import Metric as MetricKind
 from dlagent.build.contest import GateOpinion, Score
 from dlagent.build.failure import BuildError
 from dlagent.build.optimisations.base import Made, OptimisationError
-from dlagent.build.runtime import Session
+from dlagent.build.runtime import Answering, Session
 from dlagent.build.search import Found, Search
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
 from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.gate.limit import Limit
@@ -27,6 +28,11 @@ from tests.unit.build.conftest import make_model
 SIZE = 192
 LIMIT = Limit(Metric(MetricKind.ACCURACY), 0.01)
 FEEDS = [{"x": np.ones((rows, SIZE), np.float32)} for rows in (1, 8)]
+
+
+def start(model: bytes, engine: Engine) -> Session:
+    assert engine is Engine.ONNX_RUNTIME
+    return Session(model)
 
 
 def matmuls(count: int) -> ModelProto:
@@ -72,11 +78,11 @@ class Workbench:
             raise self.fails[candidate.name]
         return Made(matmuls(DEPTHS[candidate.name]), {"made": f"with {effort:g}"})
 
-    def score(self, session: Session, share: float) -> Score:
+    def score(self, session: Answering, share: float) -> Score:
         drop = self.drops.get(self._last, 0.0)
         return Score(0.9 - drop, drop, drop - 0.002, drop + 0.002)
 
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         self.gated += sessions
         self.others.append(others)
         return {
@@ -98,7 +104,7 @@ def search(
     plan = Plan(
         (FP32, *(candidate(name, **fields) for name in names)), (Skipped(name="no", reason="why"),)
     )
-    work = Search(bench, bench, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, said.append)
+    work = Search(bench, bench, start, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, said.append)
     found = work.run(plan, allowed, seconds)
     assert said[-1].startswith("comparing")
     return found
@@ -259,7 +265,9 @@ def test_an_epoch_that_takes_all_the_time_does_not_cost_what_needs_none(
     monkeypatch.setattr("dlagent.build.search.time", clock)
     bench = SlowWorkbench(clock, {"quarter": 10, "tiny": 1000})
     plan = Plan((FP32, candidate("quarter"), candidate("tiny", trained=True)))
-    work = Search(bench, bench, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, lambda _: None)
+    work = Search(
+        bench, bench, start, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, lambda _: None
+    )
 
     found = work.run(plan, lambda _: True, 180)
 
@@ -271,7 +279,9 @@ def test_an_epoch_that_takes_all_the_time_does_not_cost_what_needs_none(
 def test_what_need_not_be_trained_is_made_first() -> None:
     bench = Workbench()
     plan = Plan((FP32, candidate("half", trained=True), candidate("quarter")))
-    work = Search(bench, bench, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, lambda _: None)
+    work = Search(
+        bench, bench, start, matmuls(DEPTHS[SOURCE]), FEEDS, (1, 8), LIMIT, lambda _: None
+    )
 
     work.run(plan, lambda _: True, 600)
 

@@ -8,13 +8,13 @@ import pytest
 from dlagent.build.contest import GateOpinion
 from dlagent.build.optimisations.base import Made
 from dlagent.build.race import Feed
-from dlagent.build.runtime import Session
+from dlagent.build.runtime import Answering, Session
 from dlagent.build.search import Found, Search
 from dlagent.domain.artifact.report import CandidateReport, Verdict
 from dlagent.domain.search.candidate import SOURCE, Candidate, Plan
 from dlagent.domain.search.halving import EFFORTS
 from dlagent.domain.search.timing import Rounds
-from tests.unit.build.test_search import FEEDS, FP32, LIMIT, Clock, Workbench, matmuls
+from tests.unit.build.test_search import FEEDS, FP32, LIMIT, Clock, Workbench, matmuls, start
 
 
 class Bench(Workbench):
@@ -41,7 +41,7 @@ class Bench(Workbench):
             raise self.fails[candidate.name]
         return Made(matmuls(1))
 
-    def gate(self, sessions: Mapping[str, Session], others: int) -> dict[str, GateOpinion]:
+    def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         self.looks.append(list(sessions))
         return super().gate(sessions, others)
 
@@ -72,7 +72,7 @@ def search(
     for module in ("search", "finals"):
         monkeypatch.setattr(f"dlagent.build.{module}.race", race)
     monkeypatch.setattr("dlagent.build.search.time", bench.clock)
-    work = Search(bench, bench, matmuls(1), FEEDS, (1, 8), LIMIT, lambda _: None, efforts)
+    work = Search(bench, bench, start, matmuls(1), FEEDS, (1, 8), LIMIT, lambda _: None, efforts)
     return work.run(Plan((FP32, *candidates)), lambda _: True, seconds)
 
 

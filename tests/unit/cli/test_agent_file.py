@@ -82,12 +82,12 @@ def written(folder: Path, content: bytes | dict[str, Any]) -> Path:
         ),
         pytest.param(
             {"build": {"precision": "INT8"}},
-            "spec.build.dataset: must be set for precision INT8, ",
+            "spec.build.dataset: must be set for precision FP16 or INT8, ",
             id="INT8 without a data set",
         ),
         pytest.param(
             {"build": {"prune": {"channelsPercent": 10}}},
-            "spec.build.dataset: must be set for precision INT8, prune, ",
+            "spec.build.dataset: must be set for precision FP16 or INT8, prune, ",
             id="pruning without a data set",
         ),
         pytest.param(

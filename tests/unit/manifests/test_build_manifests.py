@@ -234,6 +234,27 @@ def test_what_a_runtime_says_of_its_addresses_does_not_put_it_on_the_network() -
     )
 
 
+def test_a_build_on_an_accelerator_runs_where_replicas_do_unless_told_else() -> None:
+    nodes = {"nvidia.com/gpu.product": "NVIDIA-L4"}
+    taints = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    serving = {
+        "accelerator": {"resource": "nvidia.com/gpu"},
+        "nodeSelector": nodes,
+        "tolerations": taints,
+        "runtimeClassName": "nvidia",
+    }
+
+    pod = build_job(serving=serving)["spec"]["template"]["spec"]
+    assert (nodes, taints) == (pod["nodeSelector"], pod["tolerations"])
+    assert "nvidia" == pod["runtimeClassName"]
+
+    elsewhere = build_job(serving=serving, build={"nodeSelector": {"pool": "builds"}})
+    assert {"pool": "builds"} == elsewhere["spec"]["template"]["spec"]["nodeSelector"]
+
+    del serving["accelerator"]
+    assert "nodeSelector" not in build_job(serving=serving)["spec"]["template"]["spec"]
+
+
 def test_a_build_measures_on_the_accelerator_that_a_replica_will_have() -> None:
     job = build_job(serving={"accelerator": {"resource": "nvidia.com/gpu", "count": 2}})
     beside = part(job, "triton")

@@ -68,6 +68,8 @@ def _reason_against(facts: Facts) -> str | None:
             f"most of the work is in {convolutions} convolutions, beside {products} matrix"
             " products, and dynamic INT8 convolutions are slower than FP32"
         )
+    if facts.compared_there:
+        return "ranges are found at each call on CPUs only: TensorRT takes those that are known"
     return forbids_int8(facts)
 
 

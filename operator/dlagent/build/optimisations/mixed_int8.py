@@ -51,6 +51,8 @@ class MixedInt8:
 
     def plan(self, facts: Facts, planned: Sequence[Candidate]) -> Plan:  # noqa: ARG002 - the source
         reason = reason_against(facts)
+        if reason is None and facts.compared_there:
+            reason = "its scheme (U8S8) is for CPUs: TensorRT takes symmetric ones only"
         if reason is None and sum(facts.operators.get(name, 0) for name in HEAVY) == 1:
             reason = "the network has one layer that could be quantised"
         if reason is not None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dlagent.domain.search.candidate import Candidate, Facts, Precision
 
 NO_DATA = "it changes answers, and there are no examples to judge them on: set spec.build.dataset"
-FP32_ONLY = "spec.build.precision allows FP32 only"
 # They compute what the source computes, in another order: INT8 is made of the source itself.
 _SAME_WEIGHTS = ("fp32", "fusion")
 # CPUs that add products of 8-bit integers in 16 bits, where two of them may saturate
@@ -15,8 +14,8 @@ _SATURATING = ("avx2", "avx512f", "x86_64")
 
 def forbids_int8(facts: Facts) -> str | None:
     """Why nothing can be quantised; None where it can."""
-    if facts.precision is Precision.FP32:
-        return FP32_ONLY
+    if facts.precision not in (None, Precision.INT8):
+        return f"spec.build.precision allows {facts.precision} only"
     if is_quantised(facts.operators):
         return "the source computes in INT8 already"
     return None if facts.calibrate_examples else NO_DATA

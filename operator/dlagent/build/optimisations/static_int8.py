@@ -27,12 +27,15 @@ from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, S
 NAME = "int8"
 _PLAIN = Scheme("U8", "MinMax", reduce_range=False)
 _SEVEN_BITS = Scheme("U8", "MinMax", reduce_range=True)
+_SYMMETRIC = (
+    Scheme("S8", "MinMax", reduce_range=False),
+    Scheme("S8", "Entropy", reduce_range=False),
+)
 _FOR_SOURCE = (
     _PLAIN,
     Scheme("U8", "Entropy", reduce_range=False),
     Scheme("U8", "Percentile", reduce_range=False),
-    Scheme("S8", "MinMax", reduce_range=False),
-    Scheme("S8", "Entropy", reduce_range=False),
+    *_SYMMETRIC,
 )
 # Only where 16 bits saturate.
 _FOR_SATURATING = (_SEVEN_BITS, Scheme("U8", "Percentile", reduce_range=True))
@@ -47,6 +50,8 @@ class StaticInt8:
         reason = reason_against(facts)
         if reason is not None:
             return Plan(skipped=(Skipped(name=NAME, reason=reason),))
+        if facts.compared_there:
+            return self._symmetric(planned)
         saturating = saturates(facts.instruction_set)
         schemes = (*_FOR_SOURCE, *(_FOR_SATURATING if saturating else ()))
         candidates = [self._candidate(scheme, None) for scheme in schemes]
@@ -56,6 +61,12 @@ class StaticInt8:
                 candidates.append(self._candidate(_SEVEN_BITS, base))
         unneeded = () if saturating else tuple(_unneeded(s, facts) for s in _FOR_SATURATING)
         return Plan(tuple(candidates), unneeded)
+
+    def _symmetric(self, planned: Sequence[Candidate]) -> Plan:
+        """For an accelerator: TensorRT takes no other schemes."""
+        of_source = [self._candidate(scheme, None) for scheme in _SYMMETRIC]
+        of_others = [self._candidate(_SYMMETRIC[0], base) for base in other_weights(planned)]
+        return Plan((*of_source, *of_others))
 
     def _candidate(self, scheme: Scheme, base: Candidate | None) -> Candidate:
         own = scheme_name(scheme)

@@ -1,41 +1,101 @@
-"""TensorRT: not tried by this builder; but it can be asked whether it would take a graph.
+"""TensorRT: the graph of another candidate as an engine, made on the accelerator that will serve.
 
-A TensorRT engine runs only on the kind of GPU that it was built on, so that it is nothing to
-publish. What is published are graphs, and `refusal` says whether TensorRT could make an engine of
-one: its parser and its builder (tensorrt-rtx) need no GPU.
+An engine runs only on the kind of GPU that it was made on, with the version of TensorRT that made
+it: that of the serving image, whose trtexec is asked (dlagent.build.accelerator). So it is tried
+only where all replicas have the same kind.
+
+`refusal` asks TensorRT's parser and builder where no GPU is, for what can be known without one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnx import ModelProto
 
-from dlagent.build.optimisations.accelerated import reason_against
-from dlagent.build.optimisations.base import Made, OptimisationError, Workshop
-from dlagent.domain.search.candidate import Candidate, Facts, Plan, Skipped
+from dlagent.build.optimisations.base import Made, Workshop
+from dlagent.build.optimisations.rules import made_of
+from dlagent.domain.artifact.engine import Engine
+from dlagent.domain.search.candidate import (
+    SOURCE,
+    TENSORRT,
+    Candidate,
+    Facts,
+    Plan,
+    Precision,
+    Skipped,
+)
 
-NAME = "tensorrt"
-_ON_CPU = "TensorRT runs on NVIDIA GPUs"
-_BATCHES = (1, 8, 32)  # smallest, usual and largest of the engine that is tried
+Shapes = Mapping[str, Sequence[int]]  # of inputs, by name
+
 _ARCHITECTURE = "SM80"  # Ampere; one must be named where no GPU is
+# Of FP32, what ONNX Runtime's optimiser left has operators that only ONNX Runtime knows.
+_PLAIN = ("pruned", "student")
 
 
 class TensorRt:
-    """The place of TensorRT in the report."""
+    """Of the source, and of all planned candidates whose graphs TensorRT takes."""
 
-    name = NAME
+    name = TENSORRT
 
-    def plan(self, facts: Facts, planned: Sequence[Candidate]) -> Plan:  # noqa: ARG002 - the source
-        return Plan(skipped=(Skipped(name=NAME, reason=reason_against(facts, _ON_CPU)),))
+    def plan(self, facts: Facts, planned: Sequence[Candidate]) -> Plan:
+        reason = _reason_against(facts)
+        if reason is not None:
+            return Plan(skipped=(Skipped(name=TENSORRT, reason=reason),))
+        # In FP32 it is tried where nothing less precise may be: FP16 is never slower there.
+        only_fp32 = not facts.calibrate_examples or facts.precision is Precision.FP32
+        bases = [c for c in planned if _takes(c, only_fp32)]
+        return Plan(tuple(_candidate(base) for base in bases))
 
-    def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:  # noqa: ARG002
-        raise OptimisationError(f"{candidate.name} is planned for no target")
+    def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:
+        """The graph; who starts it has the engine made."""
+        return Made(workshop.base(candidate, effort))
 
 
-def refusal(model: ModelProto, free_size: int) -> str | None:
+def _reason_against(facts: Facts) -> str | None:
+    if not facts.accelerated:
+        return "TensorRT runs on NVIDIA GPUs"
+    if facts.accelerator_lacks is not None:
+        return f"it could not be made on {facts.accelerator}: {facts.accelerator_lacks}"
+    if facts.engine is Engine.ONNX_RUNTIME:
+        return "spec.build.engine allows ONNX Runtime only"
+    if facts.product is None:
+        return (
+            "an engine runs on the kind of GPU that it was made on: say which one in"
+            " spec.serving.nodeSelector, such as nvidia.com/gpu.product, and in"
+            " spec.build.nodeSelector the same or nothing"
+        )
+    if facts.free_axes:
+        return "an input has a free axis beside the batch: declare its size in spec.model.inputs"
+    return facts.engine_refused
+
+
+def _takes(candidate: Candidate, only_fp32: bool) -> bool:
+    """By `refusal`: of INT8 the symmetric schemes, with biases in FP32."""
+    if candidate.precision is Precision.FP32:
+        return only_fp32 and (candidate.name == SOURCE or candidate.optimisation in _PLAIN)
+    if candidate.precision is Precision.FP16:
+        return True
+    return candidate.options.get("activations") == "S8"
+
+
+def _candidate(base: Candidate) -> Candidate:
+    """The source is nobody's base: what has none is made of it."""
+    return base.model_copy(
+        update={
+            "name": made_of(base.name, TENSORRT),
+            "optimisation": TENSORRT,
+            "base": None if base.name == SOURCE else base.name,
+            "options": {},
+            "smaller": made_of(base.smaller, TENSORRT) if base.smaller else None,
+            "engine": Engine.TENSORRT,
+        }
+    )
+
+
+def refusal(model: ModelProto, shapes: Sequence[Shapes]) -> str | None:
     """Why TensorRT makes no engine of a graph, in its own words; None where it makes one.
 
-    The first axis of inputs may be free, for batches; other free axes are tried with `free_size`.
+    `shapes` are the smallest, the usual and the largest that inputs with free axes are to take.
 
     Raises:
         ImportError: the package tensorrt-rtx is not installed.
@@ -51,21 +111,15 @@ def refusal(model: ModelProto, free_size: int) -> str | None:
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
     config.set_compute_capability(trt.ComputeCapability.__members__[_ARCHITECTURE], 0)
-    config.add_optimization_profile(_profile(builder, network, free_size))
+    smallest, usual, largest = shapes
+    if smallest:
+        profile = builder.create_optimization_profile()
+        for name, shape in smallest.items():
+            profile.set_shape(name, shape, usual[name], largest[name])
+        config.add_optimization_profile(profile)
     if builder.build_serialized_network(network, config) is None:
         return "; ".join(logger.errors)
     return None
-
-
-def _profile(builder: Any, network: Any, free_size: int) -> Any:
-    profile = builder.create_optimization_profile()
-    for at in range(network.num_inputs):
-        tensor = network.get_input(at)
-        first, *others = tensor.shape
-        rest = [free_size if size < 0 else size for size in others]
-        shapes = [[batch if first < 0 else first, *rest] for batch in _BATCHES]
-        profile.set_shape(tensor.name, *shapes)
-    return profile
 
 
 def _logger(trt: Any) -> Any:

@@ -17,7 +17,7 @@ from dlagent.domain.artifact.comparison import (
 )
 from dlagent.domain.artifact.report import CandidateReport, Report, Verdict
 from dlagent.domain.artifact.summary import Summary
-from dlagent.domain.search.candidate import SOURCE
+from dlagent.domain.search.candidate import CPU, SOURCE, TENSORRT
 
 MOST_CANDIDATES = 8
 _NAME_CHARACTERS = 63
@@ -50,8 +50,19 @@ def with_report(summary: Summary, report: Report) -> Summary:
             "value": None if gate is None else _metric(gate.after, error),
             "speedup": None if speed is None else f"{speed.factor:.2f}",
             "candidates": candidates_status(report.candidates, error),
+            "no_tensorrt": _why_no_tensorrt(report),
         }
     )
+
+
+def _why_no_tensorrt(report: Report) -> str | None:
+    """Of an agent that is served on a real accelerator, where TensorRT was not even tried."""
+    target = report.request.get("target", {})
+    if target.get("accelerator", CPU) == CPU or "simulated" in target:
+        return None
+    reasons = (c.reason for c in report.candidates if c.name == TENSORRT)
+    reason = next(reasons, None)
+    return None if reason is None else _cut(reason, _REASON_CHARACTERS)
 
 
 def with_candidates(

@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.api.types import Tensor
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.layout import ACT, DECIDE, PERCEIVE
 from dlagent.domain.artifact.request import Simulated
@@ -56,7 +57,10 @@ def members(interface: ModelInterface) -> list[Member]:
 
 
 def render(
-    interface: ModelInterface, plan: ServingPlan, engine: str, simulated: Simulated | None = None
+    interface: ModelInterface,
+    plan: ServingPlan,
+    engine: Engine,
+    simulated: Simulated | None = None,
 ) -> Configs:
     """All configurations of an artifact; see `render_config`.
 

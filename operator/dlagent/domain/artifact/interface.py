@@ -22,13 +22,17 @@ class ModelInterface(ApiModel):
     """The tensors as served, raw request in and answer out, without the batch axis.
 
     `batched` says whether there is a batch axis at all; without one, shapes are complete.
-    `network` is there where Python steps make an ensemble of it.
+    `network` is there where Python steps make an ensemble of it. `max_batch` is the largest batch
+    that an engine was made for; None where any is taken.
     """
 
     inputs: list[Tensor]
     outputs: list[Tensor]
     batched: bool
     network: NetworkTensors | None = Field(default=None, exclude_if=lambda value: value is None)
+    max_batch: Annotated[int, Field(ge=1, le=16_384)] | None = Field(
+        default=None, exclude_if=lambda value: value is None
+    )
 
 
 def served(tensor: Tensor) -> Tensor:

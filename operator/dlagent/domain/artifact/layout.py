@@ -1,11 +1,14 @@
 """Where an artifact's files lie in the store, and the table of them in its manifest.
 
-Used by the loader too, which must start at once: no import here but the standard library.
+Used by the loader too, which must start at once: nothing is imported here but what imports only the
+standard library.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
+
+from dlagent.domain.artifact.engine import Engine
 
 MANIFEST = "manifest.json"
 MANIFEST_DIGEST = "manifest.json.sha256"  # of the manifest, as sha256sum writes it
@@ -14,17 +17,21 @@ REPORT_PAGE = "report.html"
 REPORT_PICTURE = "report.png"
 MODEL = "model/"  # all below it is Triton's
 CONFIG = MODEL + "config.pbtxt"
-NETWORK = MODEL + "1/model.onnx"
+# The network's file, in the folder of the version; an engine of TensorRT is called a plan.
+NETWORK_FILES = {Engine.ONNX_RUNTIME: "model.onnx", Engine.TENSORRT: "model.plan"}
 # With Python steps the model is an ensemble, and its members are models beside it. No agent can
 # have a member's name: it is no DNS label.
 PERCEIVE, DECIDE, ACT = "perceive_", "decide_", "act_"
 MEMBERS = (PERCEIVE, DECIDE, ACT)
 ENSEMBLE_NOTE = MODEL + "1/README"  # Triton wants a folder for the version, stores keep files only
-MEMBER_NETWORK = f"{DECIDE}/1/model.onnx"
 SCRIPT_MODULE, SCRIPT = "1/model.py", "1/step.py"  # of the members around the network
+_NETWORKS = frozenset(
+    f"{folder}1/{file}" for folder in (MODEL, f"{DECIDE}/") for file in NETWORK_FILES.values()
+)
 
 _FILES = {
-    *(REPORT, REPORT_PAGE, REPORT_PICTURE, CONFIG, NETWORK, ENSEMBLE_NOTE, MEMBER_NETWORK),
+    *(REPORT, REPORT_PAGE, REPORT_PICTURE, CONFIG, ENSEMBLE_NOTE),
+    *_NETWORKS,
     *(f"{member}/config.pbtxt" for member in MEMBERS),
     *(f"{member}/{file}" for member in (PERCEIVE, ACT) for file in (SCRIPT_MODULE, SCRIPT)),
 }
@@ -59,6 +66,12 @@ class StoredArtifact:
     size_bytes: int
 
 
+def network_path(engine: Engine, is_member: bool) -> str:
+    """Where the network is in an artifact; as a member of an ensemble, or as the model itself."""
+    folder = f"{DECIDE}/" if is_member else MODEL
+    return f"{folder}1/{NETWORK_FILES[engine]}"
+
+
 def artifact_path(key: str) -> str:
     """The folder of an artifact, relative to the store's root."""
     return f"{ARTIFACTS}/{key}"
@@ -88,8 +101,7 @@ def file_table(manifest: bytes, key: str) -> dict[str, FileEntry]:
         raise ManifestError(f"{MANIFEST} cannot be read: {type(error).__name__}") from error
     if named != key:
         raise ManifestError(f"{MANIFEST} is that of another artifact")
-    networks = {NETWORK, MEMBER_NETWORK} & table.keys()
-    if not networks or CONFIG not in table:
+    if not _NETWORKS & table.keys() or CONFIG not in table:
         raise ManifestError(f"{MANIFEST} names no model")
     for path in table:
         if not _is_inside(path):

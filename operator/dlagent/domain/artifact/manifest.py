@@ -8,6 +8,7 @@ times; those who made it and when are in report.json.
 from typing import Any
 
 from dlagent.api.types import ApiModel
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.layout import is_served
 from dlagent.domain.artifact.selfcheck import SelfCheck
@@ -27,7 +28,7 @@ class Manifest(ApiModel):
     key: str
     key_inputs: dict[str, Any]
     files: dict[str, ArtifactFile]
-    engine: str
+    engine: Engine
     precision: str
     interface: ModelInterface
     tau: list[TauPoint]

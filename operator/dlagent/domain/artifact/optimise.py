@@ -23,6 +23,7 @@ from dlagent.domain.search.candidate import Precision
 _PRECISIONS = {
     PrecisionChoice.AUTO: None,
     PrecisionChoice.FP32: Precision.FP32,
+    PrecisionChoice.FP16: Precision.FP16,
     PrecisionChoice.INT8: Precision.INT8,
 }
 

@@ -192,7 +192,8 @@ class Report(ApiModel):
     tau_measured_on: str | None = None
     """The accelerator that is simulated. Absent: the times are of real hardware."""
     machine: dict[str, str] = Field(default_factory=dict)
-    """What it was measured on."""
+    """What it was measured on. `comparedOn`: the accelerator that versions were compared on; absent
+    where that was one thread of the CPU."""
     stage_seconds: dict[str, float] = Field(default_factory=dict)
     """How long each stage took."""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -17,11 +17,13 @@ from dlagent.api.types import (
     ActStep,
     ApiModel,
     DLAgentSpec,
+    EngineChoice,
     ModelFormat,
     PerceiveStep,
     Tensor,
 )
 from dlagent.domain.artifact.decimals import canonical_decimal
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.optimise import (
     Optimise,
     PinnedFile,
@@ -29,6 +31,7 @@ from dlagent.domain.artifact.optimise import (
     optimise_of,
     search_seconds,
 )
+from dlagent.domain.search.candidate import CPU
 
 # Raised only when the same inputs would give an artifact of another kind.
 RECIPE_VERSION = 2
@@ -41,6 +44,8 @@ _DECIMAL_FIELDS = {
     "normalize": ("mean", "std"),
     "threshold": ("value",),
 }
+
+_ENGINES = {EngineChoice.AUTO: None, EngineChoice.ONNX_RUNTIME: Engine.ONNX_RUNTIME}
 
 _FORMAT_OF_SUFFIX = {
     ".onnx": ModelFormat.ONNX,
@@ -86,11 +91,21 @@ class Scripts(ApiModel):
 
 
 class Target(ApiModel):
-    """What an artifact is built for, from the runtime profile in the operator's settings."""
+    """What an artifact is built for, from the runtime profile in the operator's settings.
+
+    `accelerator_product` is the kind of accelerator that all replicas have, such as
+    NVIDIA-A100-SXM4-40GB; None where they may have several.
+    """
 
     triton_version: str
     accelerator: str
+    accelerator_product: str | None = None
     simulated: Simulated | None = None
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether it is served on something else than a CPU."""
+        return self.accelerator != CPU
 
     def hardware(self) -> str:
         """What the artifact's times were and will be taken on, as people say it."""
@@ -112,6 +127,7 @@ class BuildRequest(ApiModel):
     target: Target
     max_source_bytes: int
     optimise: Optimise | None = None
+    engine: Engine | None = Field(default=None, exclude_if=lambda its: its is None)
     search_seconds: float = 1800.0
     allowed_hosts: list[str] = Field(default_factory=list)
     download_cache_bytes: int = 0
@@ -147,6 +163,7 @@ def build_request(
         target=target,
         max_source_bytes=max_source_bytes,
         optimise=optimise_of(spec.build),
+        engine=_ENGINES[spec.build.engine],
         search_seconds=search_seconds(spec.build),
         allowed_hosts=list(allowed_hosts),
         download_cache_bytes=download_cache_bytes,
@@ -174,6 +191,8 @@ def key_inputs(request: BuildRequest, source_sha256: str) -> dict[str, Any]:
         "optimise": optimise_inputs(request.optimise),
         "target": request.target.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
+    if request.engine is not None:
+        inputs["engine"] = request.engine
     if request.factory is not None:
         inputs["factory"] = request.factory.model_dump(mode="json", by_alias=True)
     return inputs

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from dlagent.api.status import CandidateStatus, Figure, Large, Name, Text
+from dlagent.api.status import CandidateStatus, Figure, Large, Name, Sentence, Text
 from dlagent.api.types import ApiModel
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.manifest import Manifest
@@ -78,6 +78,7 @@ class Summary(ApiModel):
     value: Figure | None = None
     speedup: Figure | None = None
     candidates: Annotated[list[CandidateStatus], Field(max_length=8)] = Field(default_factory=list)
+    no_tensorrt: Sentence | None = None
 
     def exit_code(self) -> int:
         """The build's exit code: the Job tries again only what may turn out better."""
@@ -109,7 +110,10 @@ class Summary(ApiModel):
         shorter = self._with_sentences_of(200)
         yield shorter
         shorter = shorter.model_copy(
-            update={"candidates": [_without_reason(each) for each in self.candidates]}
+            update={
+                "candidates": [_without_reason(each) for each in self.candidates],
+                "no_tensorrt": None,
+            }
         )
         yield shorter
         for length, candidates in ((16, None), (8, None), (8, 3), (8, 0), (2, 0), (1, 0)):

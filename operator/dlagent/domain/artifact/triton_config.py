@@ -13,15 +13,15 @@ from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  
 
 from dlagent.api.quantity import quantity
 from dlagent.api.types import DataType, Serving, Slo, Tensor
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.latency_histogram import FAMILY
+from dlagent.domain.artifact.layout import NETWORK_FILES
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.tuning.choice import Wanted, choose
 from dlagent.domain.tuning.table import Workers, plainest
 
-ENGINE = "ONNXRuntime"
-_BACKENDS = {ENGINE: "onnxruntime"}
-ENGINES = frozenset(_BACKENDS)
+_BACKENDS = {Engine.ONNX_RUNTIME: "onnxruntime", Engine.TENSORRT: "tensorrt"}
 # What the local cluster's backend reads, and whoever asks Triton for the model's configuration.
 _FREE = -1  # an axis of any size
 _SIMULATED_BASE = "simulated_base_milliseconds"
@@ -53,7 +53,9 @@ class ServingPlan:
         return Workers(self.instances, self.threads)
 
 
-def serving_plan(tau: Sequence[TauPoint], serving: Serving, slo: Slo, batched: bool) -> ServingPlan:
+def serving_plan(
+    tau: Sequence[TauPoint], serving: Serving, slo: Slo, interface: ModelInterface
+) -> ServingPlan:
     """What the spec says, and where it is silent, what was measured and answers the most in time.
 
     See dlagent.domain.tuning.choice. A replica has the cores of its CPU limit, else of its request,
@@ -65,20 +67,28 @@ def serving_plan(tau: Sequence[TauPoint], serving: Serving, slo: Slo, batched: b
         threshold_seconds=slo.latency.threshold_milliseconds / 1000,
         objective=slo.latency.objective_ratio,
         cores=None if accelerated else _cores(serving),
-        max_batch=serving.max_batch_size if batched else 1,
+        max_batch=_most_rows(serving, interface),
         instances=serving.instances_per_replica,
         delay_seconds=delay / 1e6,
     )
     choice = choose(tuple(tau), wanted)
     return ServingPlan(
-        max_batch_size=choice.max_batch if batched else 0,
-        batch_delay_microseconds=delay if batched else 0,
+        max_batch_size=choice.max_batch if interface.batched else 0,
+        batch_delay_microseconds=delay if interface.batched else 0,
         instances=choice.workers.instances,
         threads=choice.workers.threads,
         accelerated=accelerated,
         response_cache=serving.response_cache,
         note=_note(tau, slo) if choice.rate == 0 else None,
     )
+
+
+def _most_rows(serving: Serving, interface: ModelInterface) -> int | None:
+    """What the spec asks for, as far as the engine takes it; None: as was measured."""
+    if not interface.batched:
+        return 1
+    wanted, taken = serving.max_batch_size, interface.max_batch
+    return min(wanted, taken) if wanted is not None and taken is not None else wanted
 
 
 def _cores(serving: Serving) -> int:
@@ -99,7 +109,10 @@ def _note(tau: Sequence[TauPoint], slo: Slo) -> str | None:
 
 
 def render_config(
-    interface: ModelInterface, plan: ServingPlan, engine: str, simulated: Simulated | None = None
+    interface: ModelInterface,
+    plan: ServingPlan,
+    engine: Engine,
+    simulated: Simulated | None = None,
 ) -> str:
     """The text of config.pbtxt, without `name:`, so that the folder names the model.
 
@@ -108,6 +121,8 @@ def render_config(
     """
     config = model_config_pb2.ModelConfig()
     config.backend = _BACKENDS[engine]
+    if engine is Engine.TENSORRT:
+        config.default_model_filename = NETWORK_FILES[engine]
     config.max_batch_size = plan.max_batch_size
     describe_tensors(config, interface.inputs, interface.outputs)
     gather_requests(config, plan)

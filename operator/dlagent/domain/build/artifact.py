@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from dlagent.api.status import CandidateStatus
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.selfcheck import SelfCheck
 from dlagent.domain.artifact.summary import Outcome, Summary
-from dlagent.domain.artifact.triton_config import ENGINES
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Accuracy:
 class Artifact:
     key: str
     source_sha256: str
-    engine: str
+    engine: Engine
     precision: str
     size_bytes: int
     interface: ModelInterface
@@ -30,6 +30,7 @@ class Artifact:
     self_check: SelfCheck
     accuracy: Accuracy | None = None
     speedup: str | None = None
+    no_tensorrt: str | None = None
     candidates: tuple[CandidateStatus, ...] = ()
 
 
@@ -43,8 +44,7 @@ def artifact_of(summary: Summary | None) -> Artifact | None:
         or summary.outcome is Outcome.FAILED
         or summary.key is None
         or summary.source_sha256 is None
-        or summary.engine is None
-        or summary.engine not in ENGINES
+        or summary.engine not in set(Engine)
         or summary.interface is None
         or summary.self_check is None
     ):
@@ -52,7 +52,7 @@ def artifact_of(summary: Summary | None) -> Artifact | None:
     return Artifact(
         key=summary.key,
         source_sha256=summary.source_sha256,
-        engine=summary.engine,
+        engine=Engine(summary.engine),
         precision=summary.precision or "",
         size_bytes=summary.size_bytes or 0,
         interface=summary.interface,
@@ -60,6 +60,7 @@ def artifact_of(summary: Summary | None) -> Artifact | None:
         self_check=summary.self_check,
         accuracy=_accuracy(summary),
         speedup=summary.speedup,
+        no_tensorrt=summary.no_tensorrt,
         candidates=tuple(summary.candidates),
     )
 

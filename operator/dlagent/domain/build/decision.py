@@ -129,7 +129,10 @@ def _known(seen: Seen, artifact: Artifact) -> BuildDecision:
 
 def _describe(artifact: Artifact) -> str:
     kind = f"{artifact.engine}, {artifact.precision}"
-    return f"Artifact {artifact.key[:12]} ({kind}) is in the store."
+    said = f"Artifact {artifact.key[:12]} ({kind}) is in the store."
+    if artifact.no_tensorrt is None:
+        return said
+    return f"{said} It is no engine of TensorRT: {artifact.no_tensorrt}."
 
 
 def _is_over(job: Job) -> bool:

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dlagent.api.types import ApiModel
+from dlagent.domain.artifact.engine import Engine
 
+CPU = "cpu"  # what settings call an accelerator where there is none
+TENSORRT = "tensorrt"  # what is told of where no engine can be tried
 SOURCE = "fp32"  # the candidate that is the source itself; what all others are compared with
 
 Option = str | int | float | bool
@@ -19,6 +22,7 @@ class Precision(StrEnum):
     """The type that most of a candidate's arithmetic is in."""
 
     FP32 = "FP32"
+    FP16 = "FP16"
     INT8 = "INT8"
 
 
@@ -28,6 +32,7 @@ class Candidate(ApiModel):
     `base` is the candidate that it is made from, None where that is the source. `trained`: more
     effort makes it more accurate, so that a first estimate is a pessimistic one. `smaller` is the
     candidate that is made the same way with fewer channels: it is never slower than this one.
+    `engine` runs it.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Candidate(ApiModel):
     options: dict[str, Option] = {}
     trained: bool = False
     smaller: str | None = None
+    engine: Engine = Engine.ONNX_RUNTIME
 
 
 class Skipped(ApiModel):
@@ -62,6 +68,9 @@ class Facts:
     ONNX's own domain are named "domain::Operator". `train_examples` and `calibrate_examples` are 0
     without a data set. `forbidden` are the fields of spec.build that rule something out, such as
     `precision: FP32`; `channels_percent` is None where the strengths of pruning are chosen.
+    `accelerator_lacks` says why nothing can be compared on the accelerator, None where it can;
+    `product` is the one kind of accelerator that replicas have. `free_axes`: an input has one
+    beside the batch. `engine_refused` is why TensorRT takes no version, perceive and act included.
     """
 
     operators: Mapping[str, int]
@@ -75,3 +84,18 @@ class Facts:
     precision: Precision | None  # the only one that is allowed; None: all
     channels_percent: int | None  # 0: nothing may be pruned
     epochs: int
+    accelerator_lacks: str | None = None
+    product: str | None = None
+    free_axes: bool = False
+    engine: Engine | None = None  # the only one that is allowed; None: all
+    engine_refused: str | None = None
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether the agent is served on an accelerator."""
+        return self.accelerator != CPU
+
+    @property
+    def compared_there(self) -> bool:
+        """Whether it decides on an accelerator which candidate is the fastest."""
+        return self.accelerated and self.accelerator_lacks is None

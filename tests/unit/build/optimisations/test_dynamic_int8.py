@@ -56,6 +56,12 @@ OPTIMISATION = DynamicInt8()
             "INT8 already",
             id="the source is INT8",
         ),
+        pytest.param(
+            products(),
+            {"accelerator": "nvidia.com/gpu"},
+            "ranges are found at each call on CPUs only",
+            id="an accelerator",
+        ),
     ],
 )
 def test_what_cannot_be_is_skipped_with_the_reason(

@@ -108,6 +108,12 @@ def test_groups_hold_every_node_once_and_as_many_layers_each(layers: int) -> Non
         pytest.param(convolutions(), {"calibrate_examples": 0}, "spec.build.dataset", id="no data"),
         pytest.param(convolutions(), {"precision": Precision.FP32}, "FP32 only", id="FP32 only"),
         pytest.param(products(layers=1), {}, "one layer", id="nothing to choose from"),
+        pytest.param(
+            convolutions(),
+            {"accelerator": "nvidia.com/gpu"},
+            "TensorRT takes symmetric ones only",
+            id="an accelerator",
+        ),
     ],
 )
 def test_what_cannot_be_is_skipped_with_the_reason(

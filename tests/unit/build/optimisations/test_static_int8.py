@@ -52,6 +52,19 @@ def test_a_cpu_that_adds_in_32_bits_needs_no_weights_of_7(name: str) -> None:
     assert all(reason.endswith(f"this one has {name}") for reason in skipped.values())
 
 
+def test_an_accelerator_is_tried_with_what_tensorrt_takes() -> None:
+    known = facts(convolutions(), accelerator="nvidia.com/gpu")
+
+    assert ["int8-s8s8-minmax", "int8-s8s8-entropy", "pruned-50+int8-s8s8-minmax"] == [
+        each.name for each in OPTIMISATION.plan(known, (PRUNED,)).candidates
+    ]
+
+
+def test_where_nothing_is_compared_on_the_accelerator_the_cpu_decides() -> None:
+    changes = {"accelerator": "nvidia.com/gpu", "accelerator_lacks": "Triton is not there"}
+    assert OF_SOURCE == planned(OPTIMISATION, convolutions(), **changes)
+
+
 @pytest.mark.parametrize("name", ["avx2", "avx512f", "x86_64"])
 def test_a_cpu_that_saturates_is_tried_with_weights_of_7_bits(name: str) -> None:
     assert [*OF_SOURCE, *SEVEN_BITS] == planned(OPTIMISATION, convolutions(), instruction_set=name)

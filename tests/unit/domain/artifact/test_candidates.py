@@ -1,5 +1,7 @@
 """The few candidates of the status are the telling ones, and fit into the build's summary."""
 
+from typing import Any
+
 import pytest
 
 from dlagent.api.status import CandidateStatus
@@ -7,6 +9,7 @@ from dlagent.domain.artifact.candidates import candidates_status, with_report
 from dlagent.domain.artifact.comparison import lower_is_better
 from dlagent.domain.artifact.report import CandidateReport, Report, Verdict
 from dlagent.domain.artifact.summary import MESSAGE_BYTES, Outcome, Summary, parse_summary
+from dlagent.domain.search.candidate import TENSORRT
 from tests.unit.domain.artifact.test_summary import summary
 from tests.unit.report import examples
 
@@ -118,6 +121,33 @@ def test_the_summary_tells_of_the_winner() -> None:
         told.value,
         told.speedup,
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        pytest.param({"accelerator": "gpu"}, "this builder cannot try it", id="on an accelerator"),
+        pytest.param({"accelerator": "cpu"}, None, id="a CPU has none"),
+        pytest.param(
+            {
+                "accelerator": "gpu",
+                "simulated": {"baseMilliseconds": 40, "perItemMilliseconds": 20},
+            },
+            None,
+            id="nor has a simulated one",
+        ),
+    ],
+)
+def test_the_summary_tells_why_no_engine_was_tried(
+    target: dict[str, Any], told: str | None
+) -> None:
+    request = {"target": {"tritonVersion": "24.10", **target}}
+    why = CandidateReport(
+        name=TENSORRT, verdict=Verdict.NOT_APPLICABLE, reason="this builder cannot try it"
+    )
+    report = examples.plain().model_copy(update={"request": request, "candidates": [why]})
+
+    assert told == with_report(summary(), report).no_tensorrt
 
 
 def test_without_a_data_set_there_is_no_accuracy_to_tell() -> None:

@@ -7,11 +7,11 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.api.types import DataType, Tensor
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.ensemble import Configs, render
 from dlagent.domain.artifact.interface import ModelInterface, NetworkTensors
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.triton_config import (
-    ENGINE,
     ServingPlan,
     render_config,
     simulated_of,
@@ -58,7 +58,9 @@ def wiring(configs: Configs) -> list[tuple[str, dict[str, str], dict[str, str]]]
 def test_without_python_steps_there_is_one_model_as_ever() -> None:
     plain = ModelInterface(inputs=[TAKEN], outputs=[GIVEN], batched=True)
 
-    assert Configs(render_config(plain, PLAN, ENGINE)) == render(plain, PLAN, ENGINE)
+    assert Configs(render_config(plain, PLAN, Engine.ONNX_RUNTIME)) == render(
+        plain, PLAN, Engine.ONNX_RUNTIME
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_without_python_steps_there_is_one_model_as_ever() -> None:
 def test_each_member_gets_what_the_one_before_made(
     front: bool, back: bool, expected: list[tuple[str, dict[str, str], dict[str, str]]]
 ) -> None:
-    configs = render(interface(front, back), PLAN, ENGINE)
+    configs = render(interface(front, back), PLAN, Engine.ONNX_RUNTIME)
 
     assert expected == wiring(configs)
     assert [name for name, _, _ in expected] == list(configs.members)
@@ -108,7 +110,7 @@ def test_each_member_gets_what_the_one_before_made(
 
 
 def test_requests_are_gathered_by_the_members_and_wait_before_the_first_alone() -> None:
-    found = members(render(interface(), PLAN, ENGINE))
+    found = members(render(interface(), PLAN, Engine.ONNX_RUNTIME))
 
     delays = {n: c.dynamic_batching.max_queue_delay_microseconds for n, c in found.items()}
     assert {"perceive_": 500, "decide_": 0, "act_": 0} == delays
@@ -119,13 +121,13 @@ def test_requests_are_gathered_by_the_members_and_wait_before_the_first_alone() 
 
 
 def test_a_measured_ensemble_gathers_nothing() -> None:
-    configs = render(interface(), ServingPlan(8, 0, 1, gathers=False), ENGINE)
+    configs = render(interface(), ServingPlan(8, 0, 1, gathers=False), Engine.ONNX_RUNTIME)
 
     assert not any(c.HasField("dynamic_batching") for c in members(configs).values())
 
 
 def test_only_the_network_is_warmed_up_and_the_agent_counts_none_of_it() -> None:
-    found = members(render(interface(), PLAN, ENGINE))
+    found = members(render(interface(), PLAN, Engine.ONNX_RUNTIME))
 
     assert {"perceive_": 0, "decide_": 2, "act_": 0} == {
         name: len(config.model_warmup) for name, config in found.items()
@@ -136,7 +138,7 @@ def test_only_the_network_is_warmed_up_and_the_agent_counts_none_of_it() -> None
 def test_an_accelerator_is_the_networks() -> None:
     plan = ServingPlan(8, 0, 1, accelerated=True)
 
-    found = members(render(interface(), plan, ENGINE))
+    found = members(render(interface(), plan, Engine.ONNX_RUNTIME))
 
     gpu = model_config_pb2.ModelInstanceGroup.KIND_GPU
     assert ["decide_"] == [n for n, c in found.items() if c.instance_group[0].kind == gpu]
@@ -145,7 +147,7 @@ def test_an_accelerator_is_the_networks() -> None:
 def test_a_simulated_accelerator_is_the_networks_and_the_agent_tells_of_it() -> None:
     simulated = Simulated(base_milliseconds=40, per_item_milliseconds=20)
 
-    configs = render(interface(), PLAN, ENGINE, simulated)
+    configs = render(interface(), PLAN, Engine.ONNX_RUNTIME, simulated)
 
     found = members(configs)
     assert ["decide_"] == [
@@ -161,7 +163,7 @@ def test_a_simulated_accelerator_is_the_networks_and_the_agent_tells_of_it() -> 
 def test_a_cache_is_the_agents() -> None:
     plan = ServingPlan(8, 0, 1, response_cache=True)
 
-    configs = render(interface(), plan, ENGINE)
+    configs = render(interface(), plan, Engine.ONNX_RUNTIME)
 
     assert parsed(configs.model).response_cache.enable
     assert not any(config.response_cache.enable for config in members(configs).values())
@@ -170,7 +172,7 @@ def test_a_cache_is_the_agents() -> None:
 def test_latencies_are_counted_of_the_agent() -> None:
     plan = ServingPlan(8, 0, 1, histogram_milliseconds=(500.0,))
 
-    configs = render(interface(), plan, ENGINE)
+    configs = render(interface(), plan, Engine.ONNX_RUNTIME)
 
     assert parsed(configs.model).HasField("model_metrics")
     assert not any(config.HasField("model_metrics") for config in members(configs).values())

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.layout import (
     FileEntry,
     ManifestError,
@@ -14,6 +15,7 @@ from dlagent.domain.artifact.layout import (
     is_served,
     member_files,
     model_files,
+    network_path,
     staging_path,
 )
 
@@ -96,6 +98,22 @@ def test_an_ensemble_has_its_network_in_a_member() -> None:
         "act_": {"act_/1/step.py"},
     } == {name: set(files) for name, files in member_files(table).items()}
     assert all(map(is_served, paths))
+
+
+@pytest.mark.parametrize(
+    ("engine", "is_member", "path"),
+    [
+        (Engine.ONNX_RUNTIME, False, "model/1/model.onnx"),
+        (Engine.ONNX_RUNTIME, True, "decide_/1/model.onnx"),
+        (Engine.TENSORRT, False, "model/1/model.plan"),
+        (Engine.TENSORRT, True, "decide_/1/model.plan"),
+    ],
+)
+def test_a_network_is_where_triton_looks_for_it(engine: Engine, is_member: bool, path: str) -> None:
+    assert path == network_path(engine, is_member)
+    assert is_of_an_artifact(path)
+    files = {"model/config.pbtxt": FILES["model/config.pbtxt"], path: FILES["model/1/model.onnx"]}
+    assert path in file_table(manifest(files=files), "k")
 
 
 def test_paths() -> None:

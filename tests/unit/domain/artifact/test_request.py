@@ -104,6 +104,11 @@ def request(**changes: Any) -> BuildRequest:
         pytest.param(
             {"target": BASE["target"] | {"simulated": SIMULATED}}, id="a simulated accelerator"
         ),
+        pytest.param(
+            {"target": BASE["target"] | {"acceleratorProduct": "NVIDIA-L4"}},
+            id="a kind of accelerator that engines are made on",
+        ),
+        pytest.param({"engine": "ONNXRuntime"}, id="an engine that is not wanted"),
     ],
 )
 def test_the_key_changes_with(changes: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]  # ships no types
 
 from dlagent.api.types import DataType, Serving, Slo, Tensor
+from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface, TauPoint
 from dlagent.domain.artifact.latency_histogram import FAMILY
 from dlagent.domain.artifact.request import Simulated
 from dlagent.domain.artifact.triton_config import (
-    ENGINE,
     ServingPlan,
     render_config,
     serving_plan,
@@ -61,7 +61,8 @@ TWO_CORES = {"resources": {"limits": {"cpu": "2"}}}
 def test_the_plan(
     threshold: int, serving: dict[str, Any], batched: bool, expected: tuple[int, int, int]
 ) -> None:
-    plan = serving_plan(TAU, Serving.model_validate(serving), slo(threshold), batched)
+    interface = INTERFACE.model_copy(update={"batched": batched})
+    plan = serving_plan(TAU, Serving.model_validate(serving), slo(threshold), interface)
 
     assert expected == (plan.max_batch_size, plan.batch_delay_microseconds, plan.instances)
 
@@ -88,7 +89,7 @@ def test_the_plan(
 def test_instances_are_for_replicas_that_have_the_cores(
     serving: dict[str, Any], instances: int
 ) -> None:
-    plan = serving_plan(SEVERAL, Serving.model_validate(serving), slo(100), True)
+    plan = serving_plan(SEVERAL, Serving.model_validate(serving), slo(100), INTERFACE)
 
     assert (instances, 1) == (plan.instances, plan.threads)
 
@@ -101,7 +102,7 @@ def test_instances_are_for_replicas_that_have_the_cores(
     ],
 )
 def test_a_promise_that_no_plan_keeps_is_said(threshold: int, noted: bool) -> None:
-    note = serving_plan(TAU, Serving(), slo(threshold), True).note
+    note = serving_plan(TAU, Serving(), slo(threshold), INTERFACE).note
 
     assert noted == (note is not None)
     if note:
@@ -110,13 +111,17 @@ def test_a_promise_that_no_plan_keeps_is_said(threshold: int, noted: bool) -> No
 
 
 def test_nothing_measured_is_no_promise_broken() -> None:
-    assert ServingPlan(1, 0, 1) == serving_plan([], Serving(), slo(1), True)
-    assert ServingPlan(1, 0, 3) == serving_plan([], Serving(instances_per_replica=3), slo(1), True)
+    assert ServingPlan(1, 0, 1) == serving_plan([], Serving(), slo(1), INTERFACE)
+    assert ServingPlan(1, 0, 3) == serving_plan(
+        [], Serving(instances_per_replica=3), slo(1), INTERFACE
+    )
 
 
 def test_requests_that_are_measured_are_not_gathered() -> None:
     config = parsed(
-        render_config(INTERFACE, ServingPlan(8, 0, 1, threads=4, gathers=False), ENGINE)
+        render_config(
+            INTERFACE, ServingPlan(8, 0, 1, threads=4, gathers=False), Engine.ONNX_RUNTIME
+        )
     )
 
     assert not config.HasField("dynamic_batching")
@@ -125,7 +130,7 @@ def test_requests_that_are_measured_are_not_gathered() -> None:
 
 
 def test_the_config_of_a_batched_model() -> None:
-    text = render_config(INTERFACE, ServingPlan(8, 500, 2), ENGINE)
+    text = render_config(INTERFACE, ServingPlan(8, 500, 2), Engine.ONNX_RUNTIME)
 
     assert text.startswith('max_batch_size: 8\ninput {\n  name: "image"\n')
     config = parsed(text)
@@ -141,7 +146,7 @@ def test_text_is_a_string_in_the_config() -> None:
     label = Tensor(name="label", data_type=DataType.BYTES, shape=[1])
     interface = INTERFACE.model_copy(update={"outputs": [label]})
 
-    text = render_config(interface, ServingPlan(8, 0, 1), ENGINE)
+    text = render_config(interface, ServingPlan(8, 0, 1), Engine.ONNX_RUNTIME)
 
     assert "data_type: TYPE_STRING" in text
     assert (13, [1]) == (parsed(text).output[0].data_type, list(parsed(text).output[0].dims))
@@ -157,7 +162,7 @@ def test_text_is_a_string_in_the_config() -> None:
     ],
 )
 def test_batching_and_instances(plan: ServingPlan, batching: bool, expected_kind: str) -> None:
-    config = parsed(render_config(INTERFACE, plan, ENGINE))
+    config = parsed(render_config(INTERFACE, plan, Engine.ONNX_RUNTIME))
 
     assert batching == config.HasField("dynamic_batching")
     assert expected_kind == kind(config)
@@ -178,7 +183,7 @@ def test_the_warm_up(
 ) -> None:
     image = Tensor(name="image", data_type=DataType.UINT8, shape=shape)
     interface = INTERFACE.model_copy(update={"inputs": [image]})
-    config = parsed(render_config(interface, plan, ENGINE))
+    config = parsed(render_config(interface, plan, Engine.ONNX_RUNTIME))
 
     assert batches == [request.batch_size for request in config.model_warmup]
     assert requests == warm_up_requests(interface, plan)
@@ -193,8 +198,8 @@ def test_the_warm_up(
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_responses_are_kept_where_the_spec_says_so(wanted: bool) -> None:
-    plan = serving_plan(TAU, Serving(response_cache=wanted), slo(100), True)
-    config = parsed(render_config(INTERFACE, plan, ENGINE))
+    plan = serving_plan(TAU, Serving(response_cache=wanted), slo(100), INTERFACE)
+    config = parsed(render_config(INTERFACE, plan, Engine.ONNX_RUNTIME))
 
     assert wanted == config.response_cache.enable
 
@@ -202,7 +207,7 @@ def test_responses_are_kept_where_the_spec_says_so(wanted: bool) -> None:
 def test_latencies_are_counted_up_to_the_edges_of_the_plan() -> None:
     plan = ServingPlan(8, 0, 1, histogram_milliseconds=(125.0, 500.0))
 
-    config = parsed(render_config(INTERFACE, plan, ENGINE))
+    config = parsed(render_config(INTERFACE, plan, Engine.ONNX_RUNTIME))
 
     (control,) = config.model_metrics.metric_control
     assert FAMILY == control.metric_identifier.family
@@ -210,14 +215,37 @@ def test_latencies_are_counted_up_to_the_edges_of_the_plan() -> None:
 
 
 def test_an_older_triton_is_told_nothing_of_histograms() -> None:
-    assert "metric" not in render_config(INTERFACE, ServingPlan(8, 0, 1), ENGINE)
+    assert "metric" not in render_config(INTERFACE, ServingPlan(8, 0, 1), Engine.ONNX_RUNTIME)
+
+
+def test_an_engine_is_a_plan_on_a_gpu() -> None:
+    plan = ServingPlan(8, 0, 1, accelerated=True)
+
+    config = parsed(render_config(INTERFACE, plan, Engine.TENSORRT))
+
+    assert ("tensorrt", "model.plan") == (config.backend, config.default_model_filename)
+    assert "KIND_GPU" == kind(config)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        pytest.param(32, 32, id="as many as the spec asks for"),
+        pytest.param(128, 64, id="but no more than the engine was made for"),
+    ],
+)
+def test_no_batch_is_larger_than_an_engine_takes(wanted: int, expected: int) -> None:
+    interface = INTERFACE.model_copy(update={"max_batch": 64})
+    serving = Serving(max_batch_size=wanted)
+
+    assert expected == serving_plan(TAU, serving, slo(1000), interface).max_batch_size
 
 
 def test_a_simulated_accelerator_is_computed_by_the_cpu_whatever_was_asked_for() -> None:
     plan = ServingPlan(8, 0, 1, accelerated=True)
     simulated = Simulated(base_milliseconds=40, per_item_milliseconds=0.25)
 
-    config = parsed(render_config(INTERFACE, plan, ENGINE, simulated))
+    config = parsed(render_config(INTERFACE, plan, Engine.ONNX_RUNTIME, simulated))
 
     assert "KIND_CPU" == kind(config)
     assert "40" == config.parameters["simulated_base_milliseconds"].string_value
@@ -232,13 +260,13 @@ SPEEDS = st.decimals(0, 60_000, places=3).map(float)
 def test_the_config_that_triton_shows_tells_what_is_simulated(base: float, per_item: float) -> None:
     simulated = Simulated(base_milliseconds=base, per_item_milliseconds=per_item)
 
-    config = parsed(render_config(INTERFACE, ServingPlan(8, 0, 1), ENGINE, simulated))
+    config = parsed(render_config(INTERFACE, ServingPlan(8, 0, 1), Engine.ONNX_RUNTIME, simulated))
 
     assert simulated == simulated_of(shown(config))
 
 
 def test_nothing_is_simulated_where_the_config_does_not_say_so() -> None:
-    plain = parsed(render_config(INTERFACE, ServingPlan(8, 0, 1), ENGINE))
+    plain = parsed(render_config(INTERFACE, ServingPlan(8, 0, 1), Engine.ONNX_RUNTIME))
 
     assert simulated_of(shown(plain)) is None
     assert simulated_of({}) is None

@@ -264,6 +264,16 @@ def test_build(situation: Seen, reason: str, actions: list[str], deletions: list
     assert (decision.artifact is not None) == (reason in ("Built", "Cached"))
 
 
+def test_it_is_said_why_an_artifact_for_an_accelerator_is_no_engine() -> None:
+    told = RECORD.summary.model_copy(update={"no_tensorrt": "an input has a free axis"})
+    record = replace(RECORD, summary=told)
+
+    decision = decide_build(seen(status=RESOLVED, records=(record,)), NOW)
+
+    assert "Cached" == decision.reason
+    assert decision.message.endswith("It is no engine of TensorRT: an input has a free axis.")
+
+
 def test_a_terminal_failure_is_for_a_person_before_its_job_has_failed_too() -> None:
     told = failed_job(FailureReason.GATE_FAILED)
     soon = decide_build(seen(jobs=(replace(told, failure=None, finished_at=None),)), NOW)

@@ -1,0 +1,35 @@
+"""Which accelerator an agent's pods get, as far as its spec says so. Pure."""
+
+from dlagent.api.types import DLAgentSpec, PodPlacement
+
+# Labels of nodes that say what accelerator a node has: NVIDIA's GPU feature discovery, GKE, EKS,
+# Karpenter; and the type of a machine, which has one kind.
+PRODUCT_LABELS = (
+    "nvidia.com/gpu.product",
+    "cloud.google.com/gke-accelerator",
+    "eks.amazonaws.com/instance-gpu-name",
+    "karpenter.k8s.aws/instance-gpu-name",
+    "node.kubernetes.io/instance-type",
+)
+
+
+def build_placement(spec: DLAgentSpec) -> PodPlacement:
+    """Where a build runs: it measures on the accelerator, so where replicas do unless told else."""
+    build, serving = spec.build, spec.serving
+    if serving.accelerator is None:
+        return build
+    fields = ("node_selector", "tolerations", "runtime_class_name")
+    missing = [field for field in fields if getattr(build, field) is None]
+    return build.model_copy(update={field: getattr(serving, field) for field in missing})
+
+
+def accelerator_product(spec: DLAgentSpec) -> str | None:
+    """The kind of accelerator that all replicas and the build have; None where it may differ."""
+    if spec.serving.accelerator is None:
+        return None
+    replicas = spec.serving.node_selector or {}
+    build = build_placement(spec).node_selector or {}
+    label = next((label for label in PRODUCT_LABELS if label in replicas), None)
+    if label is None or build.get(label) != replicas[label]:
+        return None
+    return replicas[label]
