@@ -21,8 +21,9 @@ from dlagent.adapters.store import FolderStore
 from dlagent.adapters.trial_server import TrialServer
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.build import pipeline
-from dlagent.build.accelerator.machine import OnTriton
-from dlagent.build.machines import Machine
+from dlagent.build.accelerator.machine import OnTriton, machine
+from dlagent.build.machines import Machine, ThisProcess
+from dlagent.build.network import Network, inspect
 from dlagent.build.optimisations.static_int8 import StaticInt8
 from dlagent.build.pipeline import build
 from dlagent.build.places import Places
@@ -117,6 +118,16 @@ def network(seed: int = 0) -> bytes:
     return model.SerializeToString()
 
 
+def test_without_a_gpu_the_cpu_decides(folder: Path) -> None:
+    """The one thing here that is as on a machine whose GPU is missing."""
+    target = ON_CPU.model_copy(update={"simulated": None})
+
+    with machine(target, inspect(classifier()), folder) as found:
+        assert isinstance(found, ThisProcess)
+        assert "Triton does not run the network on it: " in str(found.lacks)
+        assert "has kind KIND_GPU but no GPUs are available" in str(found.lacks)
+
+
 @pytest.mark.parametrize("engine", list(Engine))
 def test_a_network_there_answers_as_here(folder: Path, engine: Engine) -> None:
     """More rows than a batch has are asked for in several."""
@@ -189,11 +200,9 @@ def run_build(folder: Path, root: Path, **fields: Any) -> tuple[Summary, Path]:
     )
 
     @contextmanager
-    def machine(
-        wanted: Target, interface: ModelInterface, trials: Path | None
-    ) -> Iterator[Machine]:
+    def machine(wanted: Target, source: Network, trials: Path | None) -> Iterator[Machine]:
         assert target["acceleratorProduct"] == wanted.accelerator_product
-        assert INTERFACE == interface
+        assert INTERFACE == source.interface
         assert folder == trials
         with started(folder) as found:
             yield found

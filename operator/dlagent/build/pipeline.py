@@ -96,7 +96,7 @@ class _Making:
         request = network_request(self.request)
         loaded = load(request, source, gathered.beside, progress)
         _try_scripts(scripts, loaded.network, request)
-        with machine_for(request.target, loaded.network.interface, self.trials) as machine:
+        with machine_for(request.target, loaded.network, self.trials) as machine:
             optimised = optimise(
                 request, loaded, progress, self.scratch, machine, efforts, scripts.front
             )

@@ -17,7 +17,7 @@ from dlagent.api import names
 from dlagent.api.conditions import Reason
 from dlagent.api.status import DLAgentStatus
 from dlagent.api.types import KIND, DLAgentSpec
-from dlagent.domain.artifact.accelerator import accelerator_product, build_placement
+from dlagent.domain.artifact.accelerator import build_placement, target_of
 from dlagent.domain.artifact.request import (
     Target,
     artifact_key,
@@ -85,8 +85,7 @@ def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
             f" spec.serving.runtime to one of: {known}.",
         )
     builder = settings.builder
-    product = accelerator_product(spec)
-    target = Target.model_validate(profile.target.model_dump() | {"accelerator_product": product})
+    target = target_of(spec, Target.model_validate(profile.target.model_dump()))
     metadata = obj["metadata"]
     try:
         request = build_request(

@@ -16,6 +16,7 @@ from dlagent.adapters.trial_server import TrialServer, TrialServerError
 from dlagent.build.accelerator import engine as trt
 from dlagent.build.failure import BuildError
 from dlagent.build.machines import Machine, ThisProcess
+from dlagent.build.network import Network
 from dlagent.build.repository import repository
 from dlagent.build.runtime import Array, RunError, first_line
 from dlagent.domain.artifact.engine import Engine
@@ -33,23 +34,31 @@ _PROGRAM = Path(__file__).with_name("trtexec.py")
 
 
 @contextmanager
-def machine(target: Target, interface: ModelInterface, trials: Path | None) -> Iterator[Machine]:
-    """The machine that the versions of a network with these tensors are compared on.
+def machine(target: Target, source: Network, trials: Path | None) -> Iterator[Machine]:
+    """The machine that the versions of the source are compared on.
 
     That is this process where the agent is served on a CPU, where the accelerator is simulated, and
-    where there is no Triton that could run the network on one; `lacks` says which.
+    where there is no Triton that runs the source on one; `lacks` says which.
+
+    Raises:
+        BuildError: Internal, where Triton goes away.
     """
-    why = _reason_against(target, interface)
+    why = _reason_against(target, source.interface)
     if why is not None or trials is None:
         yield ThisProcess(why or "there is no Triton beside this build")
         return
     with TrialServer(trials) as server:
         try:
             server.wait(READY_SECONDS)
+            found = OnTriton(server, trials, target)
+            data = source.model.SerializeToString()
+            found.start(data, source.interface, Engine.ONNX_RUNTIME).close()
         except TrialServerError as error:
             yield ThisProcess(f"Triton is not there: {error}")
-            return
-        yield OnTriton(server, trials, target)
+        except RunError as error:
+            yield ThisProcess(f"Triton does not run the network on it: {error}")
+        else:
+            yield found
 
 
 def _reason_against(target: Target, interface: ModelInterface) -> str | None:

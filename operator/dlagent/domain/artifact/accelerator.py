@@ -1,6 +1,8 @@
 """Which accelerator an agent's pods get, as far as its spec says so. Pure."""
 
 from dlagent.api.types import DLAgentSpec, PodPlacement
+from dlagent.domain.artifact.request import Target
+from dlagent.domain.search.candidate import CPU
 
 # Labels of nodes that say what accelerator a node has: NVIDIA's GPU feature discovery, GKE, EKS,
 # Karpenter; and the type of a machine, which has one kind.
@@ -11,6 +13,22 @@ PRODUCT_LABELS = (
     "karpenter.k8s.aws/instance-gpu-name",
     "node.kubernetes.io/instance-type",
 )
+
+
+def target_of(spec: DLAgentSpec, profile: Target) -> Target:
+    """What an agent's artifact is built for: what its replicas have, with the profile's Triton.
+
+    The profile names the accelerator where one is simulated, or where it is to be called otherwise
+    than by its resource.
+    """
+    wanted = spec.serving.accelerator
+    accelerator = profile.accelerator
+    if wanted is None and profile.simulated is None:
+        accelerator = CPU
+    elif wanted is not None and accelerator == CPU:
+        accelerator = wanted.resource
+    product = accelerator_product(spec)
+    return profile.model_copy(update={"accelerator": accelerator, "accelerator_product": product})
 
 
 def build_placement(spec: DLAgentSpec) -> PodPlacement:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dlagent.api.types import DLAgentSpec
-from dlagent.domain.artifact.accelerator import accelerator_product
+from dlagent.domain.artifact.accelerator import accelerator_product, target_of
+from dlagent.domain.artifact.request import Simulated, Target
 
 GPU = {"accelerator": {"resource": "nvidia.com/gpu"}}
 A100 = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB"}
@@ -45,13 +46,50 @@ L4 = {"nvidia.com/gpu.product": "NVIDIA-L4"}
     ],
 )
 def test_the_kind(serving: dict[str, Any], build: dict[str, Any], expected: str | None) -> None:
-    spec = DLAgentSpec.model_validate(
+    assert expected == accelerator_product(spec(serving, build))
+
+
+def spec(serving: dict[str, Any], build: dict[str, Any] | None = None) -> DLAgentSpec:
+    return DLAgentSpec.model_validate(
         {
             "model": {"source": {"uri": "pvc://models/net.onnx"}},
             "slo": {"latency": {"thresholdMilliseconds": 50}},
             "serving": serving,
-            "build": build,
+            "build": build or {},
         }
     )
 
-    assert expected == accelerator_product(spec)
+
+SIMULATED = Simulated(base_milliseconds=40, per_item_milliseconds=20)
+
+
+@pytest.mark.parametrize(
+    ("serving", "profile", "expected"),
+    [
+        pytest.param({}, ("cpu", None), ("cpu", None), id="a CPU"),
+        pytest.param(GPU, ("cpu", None), ("nvidia.com/gpu", None), id="what the agent asks for"),
+        pytest.param(
+            GPU | {"nodeSelector": A100},
+            ("cpu", None),
+            ("nvidia.com/gpu", "NVIDIA-A100-SXM4-40GB"),
+            id="and its kind",
+        ),
+        pytest.param(GPU, ("gpu-pool-7", None), ("gpu-pool-7", None), id="by the profile's name"),
+        pytest.param(
+            {}, ("nvidia.com/gpu", None), ("cpu", None), id="a runtime for GPUs, and none asked for"
+        ),
+        pytest.param({}, ("simulated", SIMULATED), ("simulated", None), id="one that is simulated"),
+    ],
+)
+def test_what_an_artifact_is_built_for(
+    serving: dict[str, Any],
+    profile: tuple[str, Simulated | None],
+    expected: tuple[str, str | None],
+) -> None:
+    accelerator, simulated = profile
+    target = Target(triton_version="24.10", accelerator=accelerator, simulated=simulated)
+
+    found = target_of(spec(serving), target)
+
+    assert expected == (found.accelerator, found.accelerator_product)
+    assert ("24.10", simulated) == (found.triton_version, found.simulated)
