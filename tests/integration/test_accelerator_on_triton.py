@@ -21,15 +21,18 @@ from dlagent.adapters.store import FolderStore
 from dlagent.adapters.trial_server import TrialServer
 from dlagent.api.types import DataType, Serving, Slo, Tensor
 from dlagent.build import pipeline
-from dlagent.build.accelerator.machine import OnTriton, machine
-from dlagent.build.machines import Machine, ThisProcess
+from dlagent.build.accelerator.on_triton import OnTriton, machine
+from dlagent.build.failure import MachineGoneError
+from dlagent.build.machines import Machine
+from dlagent.build.measure import Measured, Subject
+from dlagent.build.measure import measure as measure_on
 from dlagent.build.network import Network, inspect
 from dlagent.build.optimisations.static_int8 import StaticInt8
 from dlagent.build.pipeline import build
 from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.build.repository import repository
-from dlagent.build.runtime import RunError, Session
+from dlagent.build.runtime import Answering, RunError, Session
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.ensemble import render
 from dlagent.domain.artifact.interface import ModelInterface
@@ -102,7 +105,7 @@ def _write_program(path: Path) -> None:
 def started(folder: Path, target: Target = ON_CPU) -> Iterator[OnTriton]:
     with TrialServer(folder) as server:
         server.wait(60)
-        yield OnTriton(server, folder, target)
+        yield OnTriton(server, folder, target, engine_seconds=120)
 
 
 def quantised(name: str) -> ModelProto:
@@ -118,14 +121,19 @@ def network(seed: int = 0) -> bytes:
     return model.SerializeToString()
 
 
-def test_without_a_gpu_the_cpu_decides(folder: Path) -> None:
-    """The one thing here that is as on a machine whose GPU is missing."""
+def test_where_the_gpu_is_missing_nothing_is_built(folder: Path) -> None:
+    """The one thing here that is as it is on a machine without one."""
     target = ON_CPU.model_copy(update={"simulated": None})
 
-    with machine(target, inspect(classifier()), folder) as found:
-        assert isinstance(found, ThisProcess)
-        assert "Triton does not run the network on it: " in str(found.lacks)
-        assert "has kind KIND_GPU but no GPUs are available" in str(found.lacks)
+    with (
+        pytest.raises(MachineGoneError) as raised,
+        machine(target, inspect(classifier()), folder, 600),
+    ):
+        pass
+
+    said = raised.value.message
+    assert "does not run the network on nvidia.com/gpu: load failed for model 'version1'" in said
+    assert "has kind KIND_GPU but no GPUs are available" in said
 
 
 @pytest.mark.parametrize("engine", list(Engine))
@@ -149,10 +157,12 @@ def test_times_are_those_of_the_batch_without_the_way_there(folder: Path) -> Non
         assert 0 < fast.milliseconds({"x": ROWS[:8]}, 3) < 20
 
 
-def test_one_that_is_closed_is_served_no_longer(folder: Path) -> None:
+def test_one_that_is_closed_is_served_no_longer_and_leaves_nothing(folder: Path) -> None:
     with started(folder) as machine:
         runner = machine.start(network(), INTERFACE, Engine.ONNX_RUNTIME)
+        assert (folder / runner.name).is_dir()
         runner.close()
+        assert not (folder / runner.name).exists()
 
         with pytest.raises(RunError, match="unknown model"):
             runner.run({"x": ROWS[:1]})
@@ -168,11 +178,10 @@ def test_what_tensorrt_refuses_is_told_in_its_words(folder: Path) -> None:
 def test_an_engine_is_made_once_for_a_graph(folder: Path) -> None:
     with started(folder) as machine:
         made = machine.plan(network(2), INTERFACE)
-        for file in folder.glob("*.onnx"):
-            file.unlink()
+        shutil.rmtree(folder / "trtexec_")
 
         assert made == machine.plan(network(2), INTERFACE)
-        assert [] == list(folder.glob("*.onnx"))
+        assert [] == [*folder.glob("*.onnx"), *folder.glob("*.part")]
 
 
 def run_build(folder: Path, root: Path, **fields: Any) -> tuple[Summary, Path]:
@@ -200,15 +209,25 @@ def run_build(folder: Path, root: Path, **fields: Any) -> tuple[Summary, Path]:
     )
 
     @contextmanager
-    def machine(wanted: Target, source: Network, trials: Path | None) -> Iterator[Machine]:
+    def machine(
+        wanted: Target, source: Network, trials: Path | None, search_seconds: float
+    ) -> Iterator[Machine]:
+        assert 1800 == search_seconds
         assert target["acceleratorProduct"] == wanted.accelerator_product
         assert INTERFACE == source.interface
         assert folder == trials
         with started(folder) as found:
             yield found
 
+    def measure(
+        subject: Subject, agent: Answering, wanted: Target, trials: Path | None
+    ) -> Measured:
+        assert wanted.simulated is None
+        return measure_on(subject, agent, ON_CPU, trials)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "machine_for", machine)
+        patch.setattr(pipeline, "measure", measure)
         places = Places(root / "sources", FolderStore(root / "store"), root, trials=folder)
         summary = build(request, places, Progress(lambda *_: None))
     assert summary.outcome is Outcome.PUBLISHED, summary.message
@@ -228,6 +247,7 @@ def test_the_fastest_on_the_accelerator_is_published_as_an_engine(
     assert Engine.TENSORRT == summary.engine
     report = Report.model_validate_json((artifact / "report.json").read_bytes())
     assert report.chosen.endswith("+tensorrt")
+    assert str(report.tau_measured).startswith("measured on Triton 2.")
     assert (artifact / "model/1/model.plan").is_file()
     assert not (artifact / "model/1/model.onnx").exists()
     manifest = Manifest.model_validate_json((artifact / "manifest.json").read_bytes())
@@ -275,3 +295,18 @@ def test_steps_that_tensorrt_refuses_leave_onnx_runtime(folder: Path, tmp_path: 
     assert Engine.ONNX_RUNTIME == summary.engine
     assert summary.no_tensorrt is not None
     assert "TensorRT makes no engine of it: " in summary.no_tensorrt
+
+
+def test_python_steps_are_around_an_engine(folder: Path, tmp_path: Path) -> None:
+    outputs = [{"name": "best", "dataType": "INT64", "shape": [1]}]
+    step = {"python": {"configMapRef": {"name": "c", "key": "k"}, "outputs": outputs}}
+    script = "def step(inputs):\n    return {'best': inputs['scores'].argmax(axis=1)[:, None]}\n"
+
+    summary, artifact = run_build(folder, tmp_path, act=[step], scripts={"act": script})
+
+    assert Engine.TENSORRT == summary.engine
+    assert (artifact / "decide_/1/model.plan").is_file()
+    assert summary.interface is not None
+    assert 64 == summary.interface.max_batch
+    report = Report.model_validate_json((artifact / "report.json").read_bytes())
+    assert str(report.tau_measured).startswith("measured on Triton 2.")

@@ -6,6 +6,7 @@ uses it; dlagent.manifests.trial_server starts such a Triton in the build's pod.
 """
 
 import queue
+import shutil
 import statistics
 import threading
 import time
@@ -84,7 +85,7 @@ class TrialServer:
     def wait(self, seconds: float) -> None:
         """Until it answers; `version` is known from then on."""
         deadline = time.monotonic() + seconds
-        while not self.is_live():
+        while not self._is_live():
             if time.monotonic() > deadline:
                 raise TrialServerError(f"it did not answer within {seconds:.0f} s")
             time.sleep(_POLL_SECONDS)
@@ -94,29 +95,43 @@ class TrialServer:
 
         Members of an ensemble have the names of their folders: one ensemble at a time.
         """
-        for path, content in files.items():
-            inside = path.startswith(MODEL)
-            file = self._folder / (f"{model}/{path.removeprefix(MODEL)}" if inside else path)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+        try:
+            self._write(model, files)
+        except OSError as error:
+            raise TrialServerError(f"the shared folder: {error}") from error
         members = [name for name in MEMBERS if f"{name}/config.pbtxt" in files]
-        self._counting[model] = members or [model]
         try:
             # A member that changed is loaded first, and the ensemble with it.
             for name in (*members, model):
                 self._client.load_model(name, client_timeout=_LOAD_SECONDS)
         except InferenceServerException as error:
             raise _refused(error) from error
+        self._counting[model] = members or [model]
+
+    def _write(self, model: str, files: Mapping[str, bytes]) -> None:
+        for path, content in files.items():
+            inside = path.startswith(MODEL)
+            file = self._folder / (f"{model}/{path.removeprefix(MODEL)}" if inside else path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
 
     def unload(self, model: str) -> None:
         """Serve it no longer; what Triton does not do now ends with its pod."""
         self._counting.pop(model, None)
         with suppress(InferenceServerException):
             self._client.unload_model(model, unload_dependents=True)
+        shutil.rmtree(self._folder / model, ignore_errors=True)
 
     def has(self, model: str) -> bool:
-        """Whether `load` was asked for it."""
+        """Whether it was loaded."""
         return model in self._counting
+
+    def has_all(self) -> bool:
+        """Whether it answers, and serves all that was loaded: one that began anew does not."""
+        try:
+            return all(self._client.is_model_ready(name) for name in self._counting)
+        except InferenceServerException:
+            return False
 
     def infer(self, model: str, feed: Feed, seconds: float = _ANSWER_SECONDS) -> Arrays:
         """All outputs by name."""
@@ -168,8 +183,7 @@ class TrialServer:
             finally:
                 stop.set()
 
-    def is_live(self) -> bool:
-        """Whether it answers."""
+    def _is_live(self) -> bool:
         try:
             # Not `is_server_ready`, which a model that could not be loaded makes false for good.
             live = bool(self._client.is_server_live())

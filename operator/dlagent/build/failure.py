@@ -23,6 +23,13 @@ class BuildError(Exception):
         self.message = message
 
 
+class MachineGoneError(BuildError):
+    """What networks are run on has gone: none of them is to blame, and another try may help."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(FailureReason.INTERNAL, message)
+
+
 class GateFailedError(BuildError):
     """Nothing that may serve keeps the accuracy; `candidates` is what was tried, by `metric`."""
 

@@ -9,10 +9,13 @@ from dataclasses import replace
 from dlagent.api.types import Metric as MetricKind
 from dlagent.build.aside import Aside
 from dlagent.build.contest import Contest, GateOpinion
+from dlagent.build.failure import BuildError
 from dlagent.build.machines import Runner
 from dlagent.build.race import race
+from dlagent.build.runtime import RunError
 from dlagent.build.tried import Tried
 from dlagent.domain.artifact.report import CandidateReport, Verdict
+from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.search.candidate import SOURCE, Candidate
 from dlagent.domain.search.choice import MOST_FINALISTS, contenders, winner
 from dlagent.domain.search.halving import Estimate, too_slow, worthwhile
@@ -49,11 +52,14 @@ class Finals:
     def compare(self, made: Sequence[Candidate]) -> None:
         """Time all that were made in full anew, together with the source."""
         self._contest.say(f"comparing {len(made) + 1} versions")
-        self._sessions = {SOURCE: self._contest.session} | {
-            c.name: self._sessions.get(c.name) or self._start(c) for c in self._worthwhile(made)
-        }
+        self._start(self._worthwhile(made))
         rounds = _ROUNDS if len(self._sessions) > 1 else _ROUNDS_ALONE
-        raced = race(self._sessions, self._contest.feeds, rounds, _SECONDS)
+        try:
+            raced = race(self._sessions, self._contest.feeds, rounds, _SECONDS)
+        except RunError as error:  # each of them did run before
+            raise BuildError(
+                FailureReason.INTERNAL, f"the versions to compare do not run side by side: {error}"
+            ) from error
         self._compare_metrics()
         self._complete = []
         for name, tried in self._tried.items():
@@ -113,6 +119,7 @@ class Finals:
             opinion = self._opinions.get(estimate.candidate.name)
             gate = (opinion.result.passed, opinion.sentence) if opinion is not None else None
             tried.conclude(*verdict_of(estimate, best, self._contest.limit, gate))
+        self._close()
         self._aside.conclude()
         for tried in self._tried.values():
             if not self._may_serve(tried.candidate):
@@ -155,8 +162,26 @@ class Finals:
             if tried.estimate is not None:
                 tried.metric = metric - tried.estimate.drop
 
-    def _start(self, candidate: Candidate) -> Runner:
-        return self._contest.start(self._data(candidate), candidate.engine)
+    def _start(self, wanted: Sequence[Candidate]) -> None:
+        """Have those run, beside the source, and no others."""
+        names = {candidate.name for candidate in wanted}
+        for name in self._sessions.keys() - names - {SOURCE}:
+            self._sessions.pop(name).close()
+        self._sessions[SOURCE] = self._contest.session
+        for candidate in wanted:
+            if candidate.name in self._sessions:
+                continue
+            try:
+                runner = self._contest.start(self._data(candidate), candidate.engine)
+            except RunError as error:  # there may be no room for all of them
+                self._tried[candidate.name].give_up(Verdict.FAILED, str(error))
+            else:
+                self._sessions[candidate.name] = runner
+
+    def _close(self) -> None:
+        for runner in self._sessions.values():
+            runner.close()
+        self._sessions = {}
 
     def _data(self, candidate: Candidate) -> bytes:
         return self._contest.model(candidate).SerializeToString()

@@ -3,6 +3,7 @@
 import math
 
 from dlagent.build.network import concrete
+from dlagent.build.parity import Tolerance
 from dlagent.build.runtime import Answering
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.selfcheck import (
@@ -17,12 +18,11 @@ from dlagent.domain.search.candidate import Precision
 SEED = "0"
 # Wider than parity's: the serving machine has other instructions and another runtime version, and
 # in INT8 one step of rounding is a hundredth of a tensor's range, in FP16 a thousandth of a value.
-RELATIVE = {Precision.FP32: 1e-2, Precision.FP16: 2e-2, Precision.INT8: 5e-2}
-ABSOLUTE_SHARE = {
-    Precision.FP32: 1e-3,
-    Precision.FP16: 1e-2,
-    Precision.INT8: 2e-2,
-}  # of the largest golden value
+TOLERANCE = {
+    Precision.FP32: Tolerance(1e-2, 1e-3),
+    Precision.FP16: Tolerance(2e-2, 1e-2),
+    Precision.INT8: Tolerance(5e-2, 2e-2),
+}
 
 
 def golden(
@@ -45,12 +45,13 @@ def golden(
         (abs(float(v)) for o in outputs if NUMPY_TYPES[o.data_type].kind == "f" for v in o.head),
         default=0.0,
     )
+    tolerance = TOLERANCE[precision]
     return SelfCheck(
         seed=SEED,
         inputs=inputs,
         outputs=outputs,
-        relative_tolerance=RELATIVE[precision],
-        absolute_tolerance=float(f"{ABSOLUTE_SHARE[precision] * (largest or 1.0):.3g}"),
+        relative_tolerance=tolerance.relative,
+        absolute_tolerance=float(f"{tolerance.absolute_share * (largest or 1.0):.3g}"),
     )
 
 

@@ -2,7 +2,7 @@
 
 On the Triton beside the build where there is one, by the design of dlagent.domain.tuning.trials;
 else in process, for one instance on one thread. A Triton that does not come, or refuses, fails no
-build: it is measured in process, and said.
+build for a CPU: it is measured in process, and said.
 """
 
 import os
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dlagent.adapters.trial_server import TrialServer, TrialServerError
+from dlagent.build.failure import MachineGoneError
 from dlagent.build.measure_in_process import measure_in_process
 from dlagent.build.network import sample
 from dlagent.build.repository import repository
@@ -55,7 +56,8 @@ def measure(subject: Subject, session: Answering, target: Target, trials: Path |
     """The table of an artifact; `trials` is the folder that a Triton shares, if there is one.
 
     Raises:
-        BuildError: InvalidModel, where the model does not take a batch.
+        BuildError: InvalidModel, where the model does not take a batch; Internal, where it is for
+            an accelerator, and could not be measured on the Triton that is there.
     """
     why = ""
     if trials is not None:
@@ -64,6 +66,11 @@ def measure(subject: Subject, session: Answering, target: Target, trials: Path |
                 server.wait(READY_SECONDS)
                 return _on_triton(subject, target, server)
         except (TrialServerError, OSError) as error:
+            if target.accelerated and target.simulated is None:
+                raise MachineGoneError(
+                    f"Triton could not be measured on {target.accelerator}, and a CPU tells nothing"
+                    f" of it: {error}"
+                ) from error
             why = f", since it was not possible on Triton: {error}"
     points = measure_in_process(session, subject.interface, subject.free_size, target.simulated)
     return Measured(points, IN_PROCESS + why)

@@ -5,40 +5,38 @@ Called by dlagent.build.pipeline. Gathers what the search needs, runs it, and te
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlagent.api.types import Tensor
 from dlagent.build import chain
 from dlagent.build.contest import Jury
+from dlagent.build.cpu import instruction_set
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.build.failure import BuildError, GateFailedError
-from dlagent.build.fuse import fuse
 from dlagent.build.jury import DataJury, ParityJury
 from dlagent.build.load import Loaded
-from dlagent.build.machine import instruction_set
 from dlagent.build.machines import Machine
-from dlagent.build.network import FREE, Network, sample
+from dlagent.build.network import Network, sample
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations import optimisations
 from dlagent.build.parity import Run, as_run
 from dlagent.build.plan import Plan, plan
 from dlagent.build.progress import Progress
 from dlagent.build.race import BATCHES
-from dlagent.build.runtime import Array, RunError
+from dlagent.build.runtime import Array
 from dlagent.build.scripts.ensemble import Front
 from dlagent.build.search import Found, Search
 from dlagent.build.workshop import Examples, Judge, SourceWorkshop
-from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.optimise import Optimise
-from dlagent.domain.artifact.report import CandidateReport, DataReport, GateReport
+from dlagent.domain.artifact.report import CandidateReport, DataReport, GateReport, Verdict
 from dlagent.domain.artifact.request import BuildRequest
 from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.data.split import SHARES, Part
 from dlagent.domain.gate.limit import NO_LOSS, Limit
 from dlagent.domain.gate.source import source_problem
 from dlagent.domain.search.candidate import SOURCE, Candidate, Facts
-from dlagent.domain.search.halving import EFFORTS
 
 _NO_DATA_EFFORTS = (1.0,)  # what changes no answer is made in full at once
 
@@ -73,22 +71,21 @@ def optimise(
     progress: Progress,
     scratch: Path,
     machine: Machine,
-    efforts: Sequence[float] = EFFORTS,
-    front: Front | None = None,
+    engine_refused: str | None,
+    efforts: Sequence[float],
+    front: Front | None,
 ) -> Optimised:
     """Find the network to serve, the fastest on `machine`.
 
-    `front` is the script that takes what clients send.
+    `engine_refused` is why it can be none of TensorRT; `front` is the script that takes what
+    clients send.
 
     Raises:
         BuildError: InvalidDataset; PythonStepFailed; GateFailed, as GateFailedError.
     """
     network = loaded.network
     judging = _judging(request, loaded, progress, front)
-    if machine.lacks is None:
-        progress.begin("search", f"asking for an engine on {request.target.accelerator}")
-    refused = _engine_refused(request, network, machine)
-    facts = _facts(request, loaded, judging.examples, machine, refused)
+    facts = _facts(request, loaded, judging.examples, machine, engine_refused)
     folder = Path(tempfile.mkdtemp(prefix="candidates-", dir=scratch))
     workshop = SourceWorkshop(
         network, judging.examples, loaded.programs, judging.judge, optimisations(), folder
@@ -108,7 +105,7 @@ def optimise(
         lambda text: progress.begin("search", text),
         efforts if judging.examples is not None else _NO_DATA_EFFORTS,
     )
-    found = search.run(planned, lambda c: _may_serve(c, request), request.search_seconds)
+    found = search.run(planned, lambda c: _may_serve(c, request.optimise), request.search_seconds)
     return _optimised(loaded, judging, machine, found)
 
 
@@ -219,7 +216,6 @@ def _facts(
         accelerator=request.target.accelerator,
         accelerator_lacks=machine.lacks,
         product=request.target.accelerator_product,
-        free_axes=any(FREE in tensor.shape for tensor in loaded.network.inputs),
         engine=request.engine,
         engine_refused=engine_refused,
         precision=wanted.precision if wanted else None,
@@ -228,18 +224,15 @@ def _facts(
     )
 
 
-def _may_serve(candidate: Candidate, request: BuildRequest) -> bool:
-    wanted = request.optimise
+def _may_serve(candidate: Candidate, wanted: Optimise | None) -> bool:
     return wanted is None or wanted.precision in (None, candidate.precision)
 
 
 def _optimised(loaded: Loaded, judging: _Judging, machine: Machine, found: Found) -> Optimised:
     if found.chosen is None or found.model is None:
-        tried = ", ".join(
-            f"{report.name}: {report.reason}"
-            for report in found.reports
-            if report.gate is not None or report.select_metric is not None
-        )
+        judged = [r for r in found.reports if r.gate or r.select_metric is not None]
+        told = judged or [r for r in found.reports if r.verdict is Verdict.NOT_APPLICABLE]
+        tried = ", ".join(f"{report.name}: {report.reason}" for report in told)
         raise GateFailedError(
             "no version of the network that spec.build.precision allows keeps the accuracy"
             f" ({tried}); allow a larger loss in spec.build.gate, another precision, or give more"
@@ -266,20 +259,5 @@ def _gate_report(
     if not isinstance(judging.jury, DataJury):
         return None  # there is no data set
     data = network.model.SerializeToString()
-    return judging.jury.report(machine.start(data, network.interface, chosen.engine))
-
-
-def _engine_refused(request: BuildRequest, network: Network, machine: Machine) -> str | None:
-    """Why TensorRT makes no engine of the whole graph, perceive and act included, if that is known.
-
-    Asked once, of the source: what is made of it has the same around it.
-    """
-    product = request.target.accelerator_product
-    if machine.lacks is not None or product is None or request.engine is Engine.ONNX_RUNTIME:
-        return None
-    fused = fuse(network, request)
-    try:
-        machine.plan(fused.model.SerializeToString(deterministic=True), fused.interface)
-    except RunError as error:
-        return str(error)
-    return None
+    with closing(machine.start(data, network.interface, chosen.engine)) as runner:
+        return judging.jury.report(runner)

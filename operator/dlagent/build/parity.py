@@ -1,12 +1,13 @@
 """Stage 5: does the fused model give what the source gives, with the steps in plain numpy?
 
-The tolerance is that of single precision after another order of additions: a value may be off by
-RELATIVE of itself plus ABSOLUTE of the largest value of its tensor. What was chosen (an index, a
+The tolerance is that of single precision after another order of additions, unless the caller says
+otherwise. What was chosen (an index, a
 label, a truth value) is right where the score that it stands for is as good, within the tolerance,
 as the one that the reference chose.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,22 +20,39 @@ from dlagent.build.runtime import Answering, Array, RunError, Session
 from dlagent.domain.artifact.selfcheck import golden_input
 from dlagent.domain.artifact.summary import FailureReason
 
-RELATIVE = 1e-3
-ABSOLUTE = 1e-4
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a value may be off by: a share of itself, and one of the largest of its tensor."""
+
+    relative: float
+    absolute_share: float
+
+
+SINGLE = Tolerance(1e-3, 1e-4)
 _BATCHES = (1, 3)
 
 # The network's inputs in order, to its outputs in order.
 Run = Callable[[list[Array]], list[Array]]
 
 
-def check_parity(source: Run, network: Network, fused: Fused, session: Session) -> float:
+def check_parity(
+    source: Run,
+    network: Network,
+    fused: Fused,
+    session: Answering,
+    tolerance: Tolerance = SINGLE,
+    batches: Sequence[int] = _BATCHES,
+) -> float:
     """The largest difference seen, as a share of the largest value of its tensor.
+
+    `batches` are the numbers of rows to compare, where there is a batch axis.
 
     Raises:
         BuildError: ParityFailed; InvalidModel, where the source's answers are no numbers.
     """
     worst, finite = 0.0, False
-    for batch in _BATCHES if network.batched else (None,):
+    for batch in batches if network.batched else (None,):
         feed = {
             tensor.name: golden_input("parity", concrete(tensor, batch, network.free_size))
             for tensor in fused.interface.inputs
@@ -48,7 +66,8 @@ def check_parity(source: Run, network: Network, fused: Fused, session: Session) 
         except RunError as error:
             raise _failed(f"the fused model does not run: {error}") from error
         for tensor, (wanted, compare) in zip(fused.interface.outputs, expected, strict=True):
-            worst = max(worst, _difference(tensor.name, seen[tensor.name], wanted, compare))
+            answer = seen[tensor.name]
+            worst = max(worst, _difference(tensor.name, answer, wanted, compare, tolerance))
     if not finite:
         raise BuildError(
             FailureReason.INVALID_MODEL,
@@ -71,7 +90,7 @@ def check_same(source: Run, network: Network, session: Answering) -> None:
         expected = source([feed[tensor.name] for tensor in network.inputs])
         seen = session.run(feed)
         for tensor, wanted in zip(network.outputs, expected, strict=True):
-            _difference(tensor.name, seen[tensor.name], wanted, None)
+            _difference(tensor.name, seen[tensor.name], wanted, None, SINGLE)
 
 
 def as_run(network: Network) -> Run:
@@ -118,7 +137,9 @@ def _reference(
     return expected
 
 
-def _difference(name: str, seen: Array, wanted: Array, compare: Compare | None) -> float:
+def _difference(
+    name: str, seen: Array, wanted: Array, compare: Compare | None, tolerance: Tolerance
+) -> float:
     if seen.shape != wanted.shape:
         raise _failed(f"the output {name} has shape {seen.shape} instead of {wanted.shape}")
     if wanted.dtype.kind != "f":
@@ -130,7 +151,13 @@ def _difference(name: str, seen: Array, wanted: Array, compare: Compare | None) 
     seen64, wanted64 = seen.astype(np.float64), wanted.astype(np.float64)
     finite = np.isfinite(wanted64)
     largest = float(np.max(np.abs(wanted64), initial=0.0, where=finite)) or 1.0
-    same = np.isclose(seen64, wanted64, rtol=RELATIVE, atol=ABSOLUTE * largest, equal_nan=True)
+    same = np.isclose(
+        seen64,
+        wanted64,
+        rtol=tolerance.relative,
+        atol=tolerance.absolute_share * largest,
+        equal_nan=True,
+    )
     with np.errstate(invalid="ignore"):  # of infinities, which count for nothing here
         error = float(np.max(np.abs(seen64 - wanted64), initial=0.0, where=finite)) / largest
     if not same.all():

@@ -9,25 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlagent.build import runtime
-from dlagent.build.accelerator.machine import machine as machine_for
-from dlagent.build.accelerator.whole import whole
+from dlagent.build.accelerator.on_triton import machine as machine_for
+from dlagent.build.chosen import Chosen, choose
+from dlagent.build.cpu import instruction_set
 from dlagent.build.failure import BuildError, told
 from dlagent.build.fetch import Source
 from dlagent.build.fuse import fuse
 from dlagent.build.gather import Gathered, gather
-from dlagent.build.golden import golden
 from dlagent.build.load import load
-from dlagent.build.machine import instruction_set
 from dlagent.build.measure import Subject, measure
 from dlagent.build.network import Network
-from dlagent.build.optimise import Optimised, optimise
-from dlagent.build.parity import check_parity
+from dlagent.build.optimise import Optimised
 from dlagent.build.places import Places
 from dlagent.build.progress import Progress
 from dlagent.build.publish import Built, artifact_files
 from dlagent.build.scripts import ensemble
 from dlagent.build.stored import aside, publish
-from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.python_steps import network_request
 from dlagent.domain.artifact.report import Report, SourceReport
 from dlagent.domain.artifact.request import BuildRequest, Scripts, artifact_key, key_inputs
@@ -96,46 +93,33 @@ class _Making:
         request = network_request(self.request)
         loaded = load(request, source, gathered.beside, progress)
         _try_scripts(scripts, loaded.network, request)
-        with machine_for(request.target, loaded.network, self.trials) as machine:
-            optimised = optimise(
-                request, loaded, progress, self.scratch, machine, efforts, scripts.front
-            )
-            network = optimised.network
-            because = network.whole_because
-            alone = f"; requests are not batched: {because}" if because else ""
-            progress.begin("fuse", f"making one graph of perceive, network and act{alone}")
-            fused = fuse(network, request)
-            graph = fused.model.SerializeToString(deterministic=True)
-            session = runtime.Session(graph)
-            progress.begin("parity", "comparing with the network on random inputs")
-            parity = check_parity(optimised.run, network, fused, session)
-            chosen = optimised.candidate
-            if chosen.engine is Engine.TENSORRT:
-                progress.begin("parity", "making an engine of TensorRT of the whole graph")
-            made = whole(machine, chosen, network, graph, fused.interface, session)
-        interface = ensemble.whole_interface(scripts, made.interface)
-        agent = ensemble.Agent(scripts, session, network.batched)
-        check = golden(agent, interface, network.free_size, chosen.precision)
+        with machine_for(
+            request.target, loaded.network, self.trials, request.search_seconds
+        ) as machine:
+            chosen = choose(request, loaded, scripts, machine, self.scratch, progress, efforts)
         simulated = request.target.simulated
         progress.begin("measure", f"measuring how long batches take{aside(simulated)}")
-        subject = Subject(made.network, interface, made.engine, network.free_size, request.scripts)
-        measured = measure(subject, agent, request.target, self.trials)
+        free_size = loaded.network.free_size
+        subject = Subject(
+            chosen.network, chosen.interface, chosen.engine, free_size, request.scripts
+        )
+        measured = measure(subject, chosen.agent, request.target, self.trials)
         progress.begin("publish", "writing the report")
         built = Built(
             key=artifact_key(self.request, source.sha256),
             key_inputs=key_inputs(self.request, source.sha256),
-            model=made.network,
-            precision=chosen.precision,
-            interface=interface,
+            model=chosen.network,
+            precision=chosen.optimised.candidate.precision,
+            interface=chosen.interface,
             tau=measured.tau,
             measured=measured.how,
-            self_check=check,
+            self_check=chosen.self_check,
             versions=loaded.versions,
             simulated=simulated,
             scripts=request.scripts,
-            engine=made.engine,
+            engine=chosen.engine,
         )
-        report = _report(self.request, source, built, optimised, parity, progress)
+        report = _report(self.request, source, built, chosen, progress)
         return artifact_files(built, report)
 
 
@@ -168,10 +152,10 @@ def _report(
     request: BuildRequest,
     source: Source,
     built: Built,
-    optimised: Optimised,
-    parity: float,
+    chosen: Chosen,
     progress: Progress,
 ) -> Report:
+    optimised = chosen.optimised
     return Report(
         key=built.key,
         source=SourceReport(
@@ -184,7 +168,7 @@ def _report(
         candidates=optimised.candidates,
         data=optimised.data,
         gate=optimised.gate,
-        parity_largest_error=float(f"{parity:.3g}"),
+        parity_largest_error=float(f"{chosen.parity:.3g}"),
         batched=built.interface.batched,
         not_batched_because=optimised.network.whole_because,
         tau=built.tau,

@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from dlagent.build.aside import Aside
 from dlagent.build.contest import Contest, Jury, Maker, Start
-from dlagent.build.failure import BuildError
+from dlagent.build.failure import BuildError, MachineGoneError
 from dlagent.build.finals import Finals
 from dlagent.build.machines import Runner
 from dlagent.build.optimisations.base import OptimisationError
@@ -178,6 +178,8 @@ class Search:
             self._estimate(tried, effort, began)
         except (OptimisationError, RunError) as error:
             tried.give_up(Verdict.FAILED, str(error))
+        except MachineGoneError:
+            raise
         except BuildError as error:
             tried.give_up(Verdict.FAILED, error.message)
         except MemoryError:
@@ -193,7 +195,9 @@ class Search:
     def _estimate(self, tried: Tried, effort: float, began: float) -> None:
         made = self._contest.maker.make(tried.candidate, effort)
         data = made.model.SerializeToString()
+        starting = time.monotonic()
         with closing(self._contest.start(data, tried.candidate.engine)) as runner:
+            start_seconds = time.monotonic() - starting
             score = self._contest.jury.score(runner, effort)
             # More effort changes weights, not how long they take.
             known = tried.estimate
@@ -207,6 +211,7 @@ class Search:
             score.at_least,
             score.at_most,
             taken,
+            start_seconds,
         )
         tried.metric, tried.notes = score.metric, made.notes
         tried.size_bytes = len(data)

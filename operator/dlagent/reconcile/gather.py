@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from dlagent.api import names
 from dlagent.api.conditions import Reason
 from dlagent.api.status import DLAgentStatus
-from dlagent.api.types import KIND, DLAgentSpec
+from dlagent.api.types import KIND, DLAgentSpec, EngineChoice
 from dlagent.domain.artifact.accelerator import build_placement, target_of
 from dlagent.domain.artifact.request import (
     Target,
@@ -85,7 +85,7 @@ def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
             f" spec.serving.runtime to one of: {known}.",
         )
     builder = settings.builder
-    target = target_of(spec, Target.model_validate(profile.target.model_dump()))
+    target = target_of(spec, Target.model_validate(profile.target.model_dump()), profile.image)
     metadata = obj["metadata"]
     try:
         request = build_request(
@@ -115,7 +115,7 @@ def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
         spec=spec,
         request=request,
         build_id=build,
-        build_options=_build_options(spec, builder),
+        build_options=build_options(spec, builder),
         restarted_at=observe.annotation(obj, names.RESTARTED_AT_ANNOTATION),
         script_problem=found.problem,
     )
@@ -139,12 +139,18 @@ def _complaints(error: ValidationError) -> str:
     return "; ".join(parts) + "."
 
 
-def _build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
+def build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
     """A digest of what the Job is made of beside the build itself: other options, another Job."""
     secret = spec.model.source.secret_ref
     accelerator = spec.serving.accelerator
     options = {
-        "build": spec.build.model_dump(mode="json", by_alias=True, exclude_none=True),
+        # What is left at Auto is left out: a Job stays the one of an operator without this field.
+        "build": spec.build.model_dump(
+            mode="json",
+            by_alias=True,
+            exclude_none=True,
+            exclude={"engine"} if spec.build.engine is EngineChoice.AUTO else None,
+        ),
         "limit": builder.max_source_bytes,
         "hosts": builder.allowed_hosts,
         "secret": secret.name if secret is not None else None,
@@ -152,7 +158,7 @@ def _build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
         "runtime": spec.serving.runtime,
         "accelerator": accelerator.model_dump(mode="json") if accelerator is not None else None,
     }
-    if accelerator is not None:
+    if placement(build_placement(spec)) != placement(spec.build):
         options["placement"] = placement(build_placement(spec))
     text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

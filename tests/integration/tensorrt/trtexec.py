@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 
-from dlagent.build.optimisations.tensorrt import Shapes, refusal
+from tests.unit.build.optimisations.tensorrt_rtx import Shapes, refusal
 
 
 def main() -> int:
@@ -31,6 +31,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--onnx", type=Path, required=True)
     parser.add_argument("--saveEngine", type=Path, required=True)
+    parser.add_argument("--timingCacheFile", type=Path)
+    parser.add_argument("--noTF32", action="store_true", required=True)
     parser.add_argument("--stronglyTyped", action="store_true", required=True)
     parser.add_argument("--skipInference", action="store_true", required=True)
     for name in ("min", "opt", "max"):

@@ -7,6 +7,7 @@ import pytest
 
 from dlagent.api.types import DataType, Tensor
 from dlagent.build import measure as stage
+from dlagent.build.failure import MachineGoneError
 from dlagent.build.runtime import Session
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.manifest import Manifest
@@ -53,6 +54,20 @@ def test_a_triton_that_does_not_come_is_said_and_fails_nothing(
     why = "measured in process, since it was not possible on Triton: it did not answer within 0 s"
     assert why == found.how
     assert 1 == found.tau[0].batch
+
+
+def test_what_a_cpu_takes_is_not_told_of_an_accelerator(
+    subject: stage.Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be kept with the artifact, and replicas decided by it."""
+    monkeypatch.setattr(stage, "READY_SECONDS", 0.0)
+    target = Target(triton_version="24.10", accelerator="nvidia.com/gpu")
+
+    with pytest.raises(MachineGoneError, match="a CPU tells nothing of it: it did not answer"):
+        stage.measure(subject, Session(subject.model), target, tmp_path)
+
+    without = stage.measure(subject, Session(subject.model), target, trials=None)
+    assert "measured in process" == without.how
 
 
 @pytest.mark.parametrize(

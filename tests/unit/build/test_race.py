@@ -1,5 +1,6 @@
 """Times of networks, taken in turns."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from onnx import helper
 
 from dlagent.build.race import FEWEST_ROUNDS, affordable_feeds, race
-from dlagent.build.runtime import RunError, Session
+from dlagent.build.runtime import Array, RunError, Session
 from tests.unit.build.conftest import double, make_model
 
 SIZE = 256
@@ -47,6 +48,32 @@ def test_a_network_that_does_not_take_the_feed_says_so() -> None:
 
     with pytest.raises(RunError):
         race({"x": session}, [feed(1)], 3, 1)
+
+
+class SlowAtFirst:
+    """A second for the first batch of each size, as where kernels are looked for."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        return dict(feed)
+
+    def close(self) -> None:
+        pass
+
+    def milliseconds(self, feed: Mapping[str, Array], runs: int) -> float:
+        del runs
+        rows = len(next(iter(feed.values())))
+        known = rows in self._seen
+        self._seen.add(rows)
+        return 1.0 if known else 1000.0
+
+
+def test_the_first_of_a_size_says_nothing_of_the_others() -> None:
+    feeds = [feed(1), feed(8), feed(32)]
+
+    assert feeds == affordable_feeds(SlowAtFirst(), feeds, 1.0)
 
 
 def test_batches_that_take_too_long_are_left_out_but_never_the_first() -> None:

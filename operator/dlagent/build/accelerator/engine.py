@@ -30,9 +30,22 @@ EXIT_CODE = Tensor(name="exit_code", data_type=DataType.INT32, shape=[1])
 LOG = Tensor(name="log", data_type=DataType.BYTES, shape=[1])
 
 
-def arguments(network: PurePath, plan: PurePath, interface: ModelInterface) -> list[str]:
-    """The command line that makes the file `plan` of the ONNX file `network`."""
-    given = [f"--onnx={network}", f"--saveEngine={plan}", "--stronglyTyped", "--skipInference"]
+def arguments(
+    network: PurePath, plan: PurePath, timings: PurePath, interface: ModelInterface
+) -> list[str]:
+    """The command line that makes the file `plan` of the ONNX file `network`.
+
+    What was measured for one engine is kept in the file `timings` for the next. FP32 is FP32, and
+    not TF32, whose products have 10 bits.
+    """
+    given = [
+        f"--onnx={network}",
+        f"--saveEngine={plan}",
+        f"--timingCacheFile={timings}",
+        "--stronglyTyped",
+        "--noTF32",
+        "--skipInference",
+    ]
     if not interface.batched:
         return given
     sizes = (("min", 1), ("opt", _USUAL_ROWS), ("max", MOST_ROWS))

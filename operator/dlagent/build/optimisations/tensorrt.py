@@ -3,14 +3,9 @@
 An engine runs only on the kind of GPU that it was made on, with the version of TensorRT that made
 it: that of the serving image, whose trtexec is asked (dlagent.build.accelerator). So it is tried
 only where all replicas have the same kind.
-
-`refusal` asks TensorRT's parser and builder where no GPU is, for what can be known without one.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from onnx import ModelProto
+from collections.abc import Sequence
 
 from dlagent.build.optimisations.base import Made, Workshop
 from dlagent.build.optimisations.rules import made_of
@@ -25,9 +20,6 @@ from dlagent.domain.search.candidate import (
     Skipped,
 )
 
-Shapes = Mapping[str, Sequence[int]]  # of inputs, by name
-
-_ARCHITECTURE = "SM80"  # Ampere; one must be named where no GPU is
 # Of FP32, what ONNX Runtime's optimiser left has operators that only ONNX Runtime knows.
 _PLAIN = ("pruned", "student")
 
@@ -41,7 +33,7 @@ class TensorRt:
         reason = _reason_against(facts)
         if reason is not None:
             return Plan(skipped=(Skipped(name=TENSORRT, reason=reason),))
-        # In FP32 it is tried where nothing less precise may be: FP16 is never slower there.
+        # Smaller networks in FP32 where nothing less precise may be: FP16 is not slower there.
         only_fp32 = not facts.calibrate_examples or facts.precision is Precision.FP32
         bases = [c for c in planned if _takes(c, only_fp32)]
         return Plan(tuple(_candidate(base) for base in bases))
@@ -64,15 +56,15 @@ def _reason_against(facts: Facts) -> str | None:
             " spec.serving.nodeSelector, such as nvidia.com/gpu.product, and in"
             " spec.build.nodeSelector the same or nothing"
         )
-    if facts.free_axes:
-        return "an input has a free axis beside the batch: declare its size in spec.model.inputs"
     return facts.engine_refused
 
 
 def _takes(candidate: Candidate, only_fp32: bool) -> bool:
-    """By `refusal`: of INT8 the symmetric schemes, with biases in FP32."""
+    """Of INT8 the symmetric schemes, with biases in FP32: docs/explanation/optimisations.md."""
+    if candidate.name == SOURCE:
+        return True
     if candidate.precision is Precision.FP32:
-        return only_fp32 and (candidate.name == SOURCE or candidate.optimisation in _PLAIN)
+        return only_fp32 and candidate.optimisation in _PLAIN
     if candidate.precision is Precision.FP16:
         return True
     return candidate.options.get("activations") == "S8"
@@ -90,48 +82,3 @@ def _candidate(base: Candidate) -> Candidate:
             "engine": Engine.TENSORRT,
         }
     )
-
-
-def refusal(model: ModelProto, shapes: Sequence[Shapes]) -> str | None:
-    """Why TensorRT makes no engine of a graph, in its own words; None where it makes one.
-
-    `shapes` are the smallest, the usual and the largest that inputs with free axes are to take.
-
-    Raises:
-        ImportError: the package tensorrt-rtx is not installed.
-    """
-    import tensorrt_rtx as trt  # type: ignore[import-untyped]  # large, and seldom asked
-
-    logger = _logger(trt)
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(model.SerializeToString()):
-        return "; ".join(parser.get_error(at).desc() for at in range(parser.num_errors))
-    config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(trt.ComputeCapability.__members__[_ARCHITECTURE], 0)
-    smallest, usual, largest = shapes
-    if smallest:
-        profile = builder.create_optimization_profile()
-        for name, shape in smallest.items():
-            profile.set_shape(name, shape, usual[name], largest[name])
-        config.add_optimization_profile(profile)
-    if builder.build_serialized_network(network, config) is None:
-        return "; ".join(logger.errors)
-    return None
-
-
-def _logger(trt: Any) -> Any:
-    class Logger(trt.ILogger):  # type: ignore[misc]  # its base is known at run time only
-        """Keeps errors, prints nothing."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                self.errors.append(message)
-
-    return Logger()

@@ -15,7 +15,7 @@ import numpy as np
 from dlagent.api.types import Tensor
 from dlagent.build.failure import BuildError
 from dlagent.build.network import Network, sample
-from dlagent.build.runtime import Array, Session
+from dlagent.build.runtime import Answering, Array, Session
 from dlagent.build.scripts.member import SCRIPT
 from dlagent.build.scripts.process import ScriptProcess
 from dlagent.domain.artifact.interface import ModelInterface, NetworkTensors, served
@@ -118,7 +118,7 @@ def explained(scripts: Scripts) -> Iterator[None]:
 class Agent:
     """The whole agent in the build: what clients send to what they get, as a Session answers."""
 
-    def __init__(self, scripts: Scripts, session: Session, batched: bool) -> None:
+    def __init__(self, scripts: Scripts, session: Answering, batched: bool) -> None:
         self._scripts = scripts
         self._session = session
         self._batched = batched
@@ -148,6 +148,7 @@ def whole_interface(scripts: Scripts, network: ModelInterface) -> ModelInterface
             inputs=network.inputs if front is not None else None,
             outputs=network.outputs if back is not None else None,
         ),
+        max_batch=network.max_batch,
     )
     names = Counter(tensor.name for tensor in (*whole.inputs, *whole.outputs))
     name, times = names.most_common(1)[0]

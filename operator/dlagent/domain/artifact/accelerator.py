@@ -1,8 +1,8 @@
 """Which accelerator an agent's pods get, as far as its spec says so. Pure."""
 
 from dlagent.api.types import DLAgentSpec, PodPlacement
+from dlagent.domain.artifact.engine import CPU
 from dlagent.domain.artifact.request import Target
-from dlagent.domain.search.candidate import CPU
 
 # Labels of nodes that say what accelerator a node has: NVIDIA's GPU feature discovery, GKE, EKS,
 # Karpenter; and the type of a machine, which has one kind.
@@ -15,11 +15,11 @@ PRODUCT_LABELS = (
 )
 
 
-def target_of(spec: DLAgentSpec, profile: Target) -> Target:
+def target_of(spec: DLAgentSpec, profile: Target, image: str) -> Target:
     """What an agent's artifact is built for: what its replicas have, with the profile's Triton.
 
     The profile names the accelerator where one is simulated, or where it is to be called otherwise
-    than by its resource.
+    than by its resource. `image` is the profile's.
     """
     wanted = spec.serving.accelerator
     accelerator = profile.accelerator
@@ -27,8 +27,13 @@ def target_of(spec: DLAgentSpec, profile: Target) -> Target:
         accelerator = CPU
     elif wanted is not None and accelerator == CPU:
         accelerator = wanted.resource
+    update: dict[str, str | None] = {"accelerator": accelerator}
     product = accelerator_product(spec)
-    return profile.model_copy(update={"accelerator": accelerator, "accelerator_product": product})
+    if wanted is not None and product is not None and profile.simulated is None:
+        # A part of a GPU is another resource of the same product.
+        whole = product if accelerator == wanted.resource else f"{product}, {wanted.resource}"
+        update |= {"accelerator_product": whole, "runtime_image": image}
+    return profile.model_copy(update=update)
 
 
 def build_placement(spec: DLAgentSpec) -> PodPlacement:

@@ -15,9 +15,10 @@ from dlagent.domain.artifact.comparison import (
     ranked,
     speed_at,
 )
+from dlagent.domain.artifact.engine import CPU
 from dlagent.domain.artifact.report import CandidateReport, Report, Verdict
 from dlagent.domain.artifact.summary import Summary
-from dlagent.domain.search.candidate import CPU, SOURCE, TENSORRT
+from dlagent.domain.search.candidate import SOURCE, TENSORRT
 
 MOST_CANDIDATES = 8
 _NAME_CHARACTERS = 63

@@ -1,9 +1,11 @@
-"""What runs a network inside Triton.
+"""What runs a network inside Triton, and on what.
 
 No import here but the standard library, as in dlagent.domain.artifact.layout, which uses it.
 """
 
 from enum import StrEnum
+
+CPU = "cpu"  # what settings call an accelerator where there is none
 
 
 class Engine(StrEnum):

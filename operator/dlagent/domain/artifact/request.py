@@ -23,7 +23,7 @@ from dlagent.api.types import (
     Tensor,
 )
 from dlagent.domain.artifact.decimals import canonical_decimal
-from dlagent.domain.artifact.engine import Engine
+from dlagent.domain.artifact.engine import CPU, Engine
 from dlagent.domain.artifact.optimise import (
     Optimise,
     PinnedFile,
@@ -31,7 +31,6 @@ from dlagent.domain.artifact.optimise import (
     optimise_of,
     search_seconds,
 )
-from dlagent.domain.search.candidate import CPU
 
 # Raised only when the same inputs would give an artifact of another kind.
 RECIPE_VERSION = 2
@@ -94,12 +93,14 @@ class Target(ApiModel):
     """What an artifact is built for, from the runtime profile in the operator's settings.
 
     `accelerator_product` is the kind of accelerator that all replicas have, such as
-    NVIDIA-A100-SXM4-40GB; None where they may have several.
+    NVIDIA-A100-SXM4-40GB; None where they may have several. Engines of TensorRT are made for it,
+    by what is in `runtime_image`.
     """
 
     triton_version: str
     accelerator: str
     accelerator_product: str | None = None
+    runtime_image: str | None = None
     simulated: Simulated | None = None
 
     @property

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dlagent.api.types import ApiModel
-from dlagent.domain.artifact.engine import Engine
+from dlagent.domain.artifact.engine import CPU, Engine
 
-CPU = "cpu"  # what settings call an accelerator where there is none
 TENSORRT = "tensorrt"  # what is told of where no engine can be tried
 SOURCE = "fp32"  # the candidate that is the source itself; what all others are compared with
 
@@ -69,8 +68,8 @@ class Facts:
     without a data set. `forbidden` are the fields of spec.build that rule something out, such as
     `precision: FP32`; `channels_percent` is None where the strengths of pruning are chosen.
     `accelerator_lacks` says why nothing can be compared on the accelerator, None where it can;
-    `product` is the one kind of accelerator that replicas have. `free_axes`: an input has one
-    beside the batch. `engine_refused` is why TensorRT takes no version, perceive and act included.
+    `product` is the one kind of accelerator that replicas have; `engine_refused` is why TensorRT
+    takes no version, perceive and act included.
     """
 
     operators: Mapping[str, int]
@@ -86,7 +85,6 @@ class Facts:
     epochs: int
     accelerator_lacks: str | None = None
     product: str | None = None
-    free_axes: bool = False
     engine: Engine | None = None  # the only one that is allowed; None: all
     engine_refused: str | None = None
 

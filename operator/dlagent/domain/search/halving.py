@@ -28,7 +28,8 @@ class Estimate:
     """What is known of a candidate.
 
     `drop` was seen on the selection examples; `at_least` and `at_most` are the limits of what it
-    can be on all such examples. `seconds`: what making and judging it has taken, at `effort`.
+    can be on all such examples. `seconds`: what making and judging it has taken, at `effort`;
+    `start_seconds` of them until it was ready to run, which takes as long at any effort.
     """
 
     candidate: Candidate
@@ -38,6 +39,7 @@ class Estimate:
     at_least: float
     at_most: float
     seconds: float
+    start_seconds: float = 0.0
 
 
 def of_the_source(source: Candidate) -> Estimate:
@@ -94,7 +96,8 @@ def hopeless(estimate: Estimate, limit: Limit) -> str | None:
 
 def affordable(estimate: Estimate, effort: float, seconds_left: float) -> bool:
     """Whether a candidate can be made with so much effort in the time that is left."""
-    return estimate.seconds * effort / estimate.effort <= seconds_left
+    growing = estimate.seconds - estimate.start_seconds
+    return estimate.start_seconds + growing * effort / estimate.effort <= seconds_left
 
 
 def worthwhile(estimate: Estimate) -> bool:

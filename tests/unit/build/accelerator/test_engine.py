@@ -12,8 +12,15 @@ GRAPH, PLAN = PurePosixPath("/trials/net.onnx"), PurePosixPath("/trials/net.part
 IMAGE = Tensor(name="image", data_type=DataType.UINT8, shape=[28, 28])
 MASK = Tensor(name="mask", data_type=DataType.INT64, shape=[4])
 SCORES = Tensor(name="scores", data_type=DataType.FP32, shape=[10])
-ALWAYS = ["--onnx=/trials/net.onnx", "--saveEngine=/trials/net.part"]
-ALWAYS += ["--stronglyTyped", "--skipInference"]
+TIMINGS = PurePosixPath("/trials/timings.cache")
+ALWAYS = [
+    "--onnx=/trials/net.onnx",
+    "--saveEngine=/trials/net.part",
+    "--timingCacheFile=/trials/timings.cache",
+    "--stronglyTyped",
+    "--noTF32",
+    "--skipInference",
+]
 
 
 def interface(*inputs: Tensor, batched: bool = True) -> ModelInterface:
@@ -45,7 +52,7 @@ def interface(*inputs: Tensor, batched: bool = True) -> ModelInterface:
     ],
 )
 def test_the_command_line(given: ModelInterface, expected: list[str]) -> None:
-    assert [*ALWAYS, *expected] == arguments(GRAPH, PLAN, given)
+    assert [*ALWAYS, *expected] == arguments(GRAPH, PLAN, TIMINGS, given)
 
 
 STAMP = "[11/30/2026-16:23:30]"

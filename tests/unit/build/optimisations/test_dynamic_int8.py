@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from onnx import ModelProto, numpy_helper
 
-from dlagent.build.machine import instruction_set
+from dlagent.build.cpu import instruction_set
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.optimisations.dynamic_int8 import NAME, DynamicInt8

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import ModelProto, numpy_helper
 
-from dlagent.build.machine import instruction_set
+from dlagent.build.cpu import instruction_set
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations.base import OptimisationError
 from dlagent.build.optimisations.fp32 import Fp32

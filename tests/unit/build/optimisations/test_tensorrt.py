@@ -10,7 +10,7 @@ from dlagent.build.optimisations.dynamic_int8 import DynamicInt8
 from dlagent.build.optimisations.fp16 import Fp16
 from dlagent.build.optimisations.fp32 import Fp32
 from dlagent.build.optimisations.static_int8 import StaticInt8
-from dlagent.build.optimisations.tensorrt import TensorRt, refusal
+from dlagent.build.optimisations.tensorrt import TensorRt
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.search.candidate import TENSORRT, Candidate, Precision
 from tests.unit.build.optimisations.quantise_workshop import (
@@ -24,6 +24,7 @@ from tests.unit.build.optimisations.quantise_workshop import (
     products,
     reasons,
 )
+from tests.unit.build.optimisations.tensorrt_rtx import refusal
 
 GPU: dict[str, Any] = {"accelerator": "nvidia.com/gpu", "product": "NVIDIA-A100-SXM4-40GB"}
 BEFORE: tuple[Optimisation, ...] = (Fp32(), StaticInt8(), DynamicInt8(), Fp16())
@@ -47,9 +48,6 @@ BEFORE: tuple[Optimisation, ...] = (Fp32(), StaticInt8(), DynamicInt8(), Fp16())
             GPU | {"product": None},
             "say which one in spec.serving.nodeSelector, such as nvidia.com/gpu.product",
             id="replicas may have several kinds of GPU",
-        ),
-        pytest.param(
-            GPU | {"free_axes": True}, "declare its size in spec.model.inputs", id="a free axis"
         ),
         pytest.param(
             GPU | {"engine_refused": "it has no Resize"},
@@ -78,13 +76,14 @@ def engines(**changes: Any) -> list[Candidate]:
         pytest.param(
             {},
             [
+                "fp32+tensorrt",
                 "int8-s8s8-minmax+tensorrt",
                 "int8-s8s8-entropy+tensorrt",
                 "pruned-50+int8-s8s8-minmax+tensorrt",
                 "fp16+tensorrt",
                 "pruned-50+fp16+tensorrt",
             ],
-            id="what is less precise than FP32, and what it takes of INT8",
+            id="the source, what is less precise, and what it takes of INT8",
         ),
         pytest.param(
             {"precision": Precision.FP32},

@@ -60,36 +60,53 @@ def spec(serving: dict[str, Any], build: dict[str, Any] | None = None) -> DLAgen
     )
 
 
+IMAGE = "registry/triton:26.02"
 SIMULATED = Simulated(base_milliseconds=40, per_item_milliseconds=20)
 
 
 @pytest.mark.parametrize(
     ("serving", "profile", "expected"),
     [
-        pytest.param({}, ("cpu", None), ("cpu", None), id="a CPU"),
-        pytest.param(GPU, ("cpu", None), ("nvidia.com/gpu", None), id="what the agent asks for"),
+        pytest.param({}, ("cpu", None), ("cpu", None, None), id="a CPU"),
+        pytest.param(
+            GPU, ("cpu", None), ("nvidia.com/gpu", None, None), id="what the agent asks for"
+        ),
         pytest.param(
             GPU | {"nodeSelector": A100},
             ("cpu", None),
-            ("nvidia.com/gpu", "NVIDIA-A100-SXM4-40GB"),
-            id="and its kind",
+            ("nvidia.com/gpu", "NVIDIA-A100-SXM4-40GB", IMAGE),
+            id="its kind, and the image that makes engines for it",
         ),
-        pytest.param(GPU, ("gpu-pool-7", None), ("gpu-pool-7", None), id="by the profile's name"),
+        pytest.param(GPU, ("pool-7", None), ("pool-7", None, None), id="by the profile's name"),
         pytest.param(
-            {}, ("nvidia.com/gpu", None), ("cpu", None), id="a runtime for GPUs, and none asked for"
+            {"accelerator": {"resource": "nvidia.com/mig-1g.5gb"}, "nodeSelector": A100},
+            ("pool-7", None),
+            ("pool-7", "NVIDIA-A100-SXM4-40GB, nvidia.com/mig-1g.5gb", IMAGE),
+            id="a part of a GPU is another kind",
         ),
-        pytest.param({}, ("simulated", SIMULATED), ("simulated", None), id="one that is simulated"),
+        pytest.param(
+            {},
+            ("nvidia.com/gpu", None),
+            ("cpu", None, None),
+            id="a runtime for GPUs, and none asked for",
+        ),
+        pytest.param(
+            GPU | {"nodeSelector": A100},
+            ("simulated", SIMULATED),
+            ("simulated", None, None),
+            id="one that is simulated has no kind",
+        ),
     ],
 )
 def test_what_an_artifact_is_built_for(
     serving: dict[str, Any],
     profile: tuple[str, Simulated | None],
-    expected: tuple[str, str | None],
+    expected: tuple[str, str | None, str | None],
 ) -> None:
     accelerator, simulated = profile
     target = Target(triton_version="24.10", accelerator=accelerator, simulated=simulated)
 
-    found = target_of(spec(serving), target)
+    found = target_of(spec(serving), target, IMAGE)
 
-    assert expected == (found.accelerator, found.accelerator_product)
+    assert expected == (found.accelerator, found.accelerator_product, found.runtime_image)
     assert ("24.10", simulated) == (found.triton_version, found.simulated)

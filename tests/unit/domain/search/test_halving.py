@@ -145,3 +145,11 @@ def test_everybody_goes_on_or_is_told_why_not_and_one_that_surely_fits_is_never_
 )
 def test_what_can_be_afforded(left: float, expected: bool) -> None:
     assert expected == affordable(estimate("a", 0.5, seconds=1.0), 1.0, left)
+
+
+def test_what_takes_as_long_at_any_effort_is_not_multiplied() -> None:
+    """To make an engine of a graph, such as 60 s of 61."""
+    known = estimate("a", 0.5, seconds=61.0, start_seconds=60.0)
+
+    assert not affordable(known, 1.0, 69.0)
+    assert affordable(known, 1.0, 70.0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dlagent.build.machine import instruction_set
+from dlagent.build.cpu import instruction_set
 
 
 @pytest.mark.parametrize(

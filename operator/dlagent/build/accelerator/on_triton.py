@@ -14,7 +14,7 @@ import numpy as np
 
 from dlagent.adapters.trial_server import TrialServer, TrialServerError
 from dlagent.build.accelerator import engine as trt
-from dlagent.build.failure import BuildError
+from dlagent.build.failure import MachineGoneError
 from dlagent.build.machines import Machine, ThisProcess
 from dlagent.build.network import Network
 from dlagent.build.repository import repository
@@ -24,41 +24,46 @@ from dlagent.domain.artifact.ensemble import render
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.layout import CONFIG, MODEL
 from dlagent.domain.artifact.request import Scripts, Target
-from dlagent.domain.artifact.summary import FailureReason
+from dlagent.domain.artifact.selfcheck import texts_of
 from dlagent.domain.artifact.triton_config import ServingPlan
 
 READY_SECONDS = 300.0  # a Triton with a GPU takes its time
-ENGINE_SECONDS = 1800.0  # large networks take minutes
+_ENGINE_SHARE = 6  # of the time to search that one engine may take: two are made outside of it
 _BUILDER = "trtexec_"
 _PROGRAM = Path(__file__).with_name("trtexec.py")
+_TIMINGS = "timings.cache"
+_ANSWER_SECONDS = 10.0
 
 
 @contextmanager
-def machine(target: Target, source: Network, trials: Path | None) -> Iterator[Machine]:
+def machine(
+    target: Target, source: Network, trials: Path | None, search_seconds: float
+) -> Iterator[Machine]:
     """The machine that the versions of the source are compared on.
 
     That is this process where the agent is served on a CPU, where the accelerator is simulated, and
-    where there is no Triton that runs the source on one; `lacks` says which.
+    where no Triton is beside the build; `lacks` says which.
 
     Raises:
-        BuildError: Internal, where Triton goes away.
+        MachineGoneError: Triton does not come, or does not run the source on the accelerator. What
+            a CPU would choose is not published in place of that: the key would be the same.
     """
     why = _reason_against(target, source.interface)
     if why is not None or trials is None:
         yield ThisProcess(why or "there is no Triton beside this build")
         return
     with TrialServer(trials) as server:
+        found = OnTriton(server, trials, target, search_seconds / _ENGINE_SHARE)
         try:
             server.wait(READY_SECONDS)
-            found = OnTriton(server, trials, target)
             data = source.model.SerializeToString()
             found.start(data, source.interface, Engine.ONNX_RUNTIME).close()
-        except TrialServerError as error:
-            yield ThisProcess(f"Triton is not there: {error}")
-        except RunError as error:
-            yield ThisProcess(f"Triton does not run the network on it: {error}")
-        else:
-            yield found
+        except (TrialServerError, RunError) as error:
+            raise MachineGoneError(
+                f"the Triton beside the build does not run the network on {target.accelerator}:"
+                f" {error}; see the log of the container triton of the build's pod"
+            ) from error
+        yield found
 
 
 def _reason_against(target: Target, interface: ModelInterface) -> str | None:
@@ -82,7 +87,7 @@ class Served:
     interface: ModelInterface
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """All outputs by name. Raises RunError."""
+        """All outputs by name. Raises RunError, MachineGoneError."""
         if not self.interface.batched:
             return self._ask(feed)
         rows = len(next(iter(feed.values())))
@@ -93,7 +98,7 @@ class Served:
         return {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
 
     def milliseconds(self, feed: Mapping[str, Array], runs: int) -> float:
-        """How long a run takes, the mean of so many in a row. Raises RunError."""
+        """How long a run takes, the mean of so many in a row. Raises as `run`."""
         rows = len(next(iter(feed.values()))) if self.interface.batched else 1
         with _refusals(self.server):
             return self.server.mean_milliseconds(self.name, feed, rows, runs)
@@ -103,18 +108,29 @@ class Served:
 
     def _ask(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         with _refusals(self.server):
-            return self.server.infer(self.name, feed)
+            answer = self.server.infer(self.name, feed)
+        return {name: _text(value) for name, value in answer.items()}
+
+
+def _text(value: Array) -> Array:
+    """As ONNX Runtime gives it: Triton sends text as UTF-8."""
+    if value.dtype.kind != "O":
+        return value
+    return np.array(texts_of(value), np.object_).reshape(value.shape)
 
 
 class OnTriton:
-    """The accelerator's machine. Engines are made once for each graph."""
+    """The accelerator's machine. Engines are made once for each graph, each in `engine_seconds`."""
 
     lacks: str | None = None
 
-    def __init__(self, server: TrialServer, folder: Path, target: Target) -> None:
+    def __init__(
+        self, server: TrialServer, folder: Path, target: Target, engine_seconds: float
+    ) -> None:
         self._server = server
         self._folder = folder
         self._target = target
+        self._engine_seconds = engine_seconds
         self._started = 0
 
     def start(self, model: bytes, interface: ModelInterface, engine: Engine) -> Served:
@@ -137,22 +153,28 @@ class OnTriton:
         """The engine that TensorRT makes of a network; see Machine."""
         path = self._folder / hashlib.sha256(model).hexdigest()
         network, unfinished, plan = (path.with_suffix(s) for s in (".onnx", ".part", ".plan"))
-        if not plan.exists():
-            network.write_bytes(model)
-            self._trtexec(trt.arguments(network, unfinished, interface))
-            unfinished.replace(plan)
-        return plan.read_bytes()
+        try:
+            if not plan.exists():
+                network.write_bytes(model)
+                timings = self._folder / _TIMINGS
+                self._trtexec(trt.arguments(network, unfinished, timings, interface))
+                unfinished.replace(plan)
+            return plan.read_bytes()
+        except OSError as error:
+            raise RunError(f"there is no room for an engine: {error}") from error
+        finally:
+            network.unlink(missing_ok=True)
 
     def _trtexec(self, arguments: list[str]) -> None:
         feed = {
             trt.ARGUMENTS.name: np.array(arguments, np.object_),
-            trt.SECONDS.name: np.array([ENGINE_SECONDS], np.float32),
+            trt.SECONDS.name: np.array([self._engine_seconds], np.float32),
         }
         with _refusals(self._server):
             if not self._server.has(_BUILDER):
                 files = {CONFIG: trt.config().encode(), f"{MODEL}1/model.py": _PROGRAM.read_bytes()}
                 self._server.load(_BUILDER, files)
-            answer = self._server.infer(_BUILDER, feed, ENGINE_SECONDS + 10)
+            answer = self._server.infer(_BUILDER, feed, self._engine_seconds + _ANSWER_SECONDS)
         if int(answer[trt.EXIT_CODE.name][0]) != 0:
             log = answer[trt.LOG.name][0].decode(errors="replace")
             raise RunError(f"TensorRT makes no engine of it: {trt.complaint(log)}")
@@ -160,14 +182,14 @@ class OnTriton:
 
 @contextmanager
 def _refusals(server: TrialServer) -> Iterator[None]:
-    """What Triton refuses is the network's fault, unless Triton is gone."""
+    """What Triton refuses is the network's fault, unless Triton is gone, or was started anew."""
     try:
         yield
     except TrialServerError as error:
-        if server.is_live():
+        if server.has_all():
             raise RunError(first_line(error)) from error
-        raise BuildError(
-            FailureReason.INTERNAL,
-            f"the Triton beside the build has gone ({first_line(error)}); raise"
-            " spec.build.resources.limits.memory if it was for lack of memory",
+        raise MachineGoneError(
+            f"the Triton beside the build has gone ({first_line(error)}); where it was for lack of"
+            " memory, raise spec.build.resources.limits.memory or set spec.build.engine:"
+            " ONNXRuntime"
         ) from error
