@@ -15,7 +15,7 @@ from dlagent.build.golden import TOLERANCE
 from dlagent.build.machines import Machine
 from dlagent.build.network import FREE, Network
 from dlagent.build.parity import Tolerance, as_run, check_parity
-from dlagent.build.runtime import Answering, RunError, Session
+from dlagent.build.runtime import Answering, RunError
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.request import BuildRequest
@@ -61,22 +61,32 @@ def whole(
         BuildError: UnsupportedOperator, ParityFailed: by ONNX Runtime; Internal, as
             MachineGoneError.
     """
-    graph = fused.model.SerializeToString(deterministic=True)
-    if machine.lacks is not None:
-        yield Whole(graph, fused.interface, Engine.ONNX_RUNTIME, session)
+    if machine.lacks is None:
+        with _there(machine, engine, precision, network, fused) as found:
+            yield found
         return
+    graph = fused.model.SerializeToString(deterministic=True)
+    yield Whole(graph, fused.interface, Engine.ONNX_RUNTIME, session)
+
+
+@contextmanager
+def _there(
+    machine: Machine, engine: Engine, precision: Precision, network: Network, fused: Fused
+) -> Iterator[Whole]:
+    """On the accelerator. Raises as `whole`."""
+    graph, interface = fused.model.SerializeToString(deterministic=True), fused.interface
     try:
-        runner = machine.start(graph, fused.interface, engine)
+        runner = machine.start(graph, interface, engine)
     except RunError as error:
         raise _unfit(engine, FailureReason.UNSUPPORTED_OPERATOR, str(error)) from error
     with closing(runner):
         _check(runner, engine, precision, network, fused)
         if engine is Engine.ONNX_RUNTIME:
-            yield Whole(graph, fused.interface, engine, runner)
+            yield Whole(graph, interface, engine, runner)
             return
         limit = {"max_batch": MOST_ROWS} if network.batched else {}
-        limited = fused.interface.model_copy(update=limit)
-        yield Whole(machine.plan(graph, fused.interface), limited, engine, runner)
+        limited = interface.model_copy(update=limit)
+        yield Whole(machine.plan(graph, interface), limited, engine, runner)
 
 
 def _check(
@@ -119,9 +129,8 @@ def engine_refused(machine: Machine, request: BuildRequest, network: Network) ->
             f"the input {free[0]} has a free axis beside the batch: declare its size in"
             " spec.model.inputs"
         )
-    session = Session(fused.model.SerializeToString())
     try:
-        with whole(machine, Engine.TENSORRT, Precision.FP32, network, fused, session):
+        with _there(machine, Engine.TENSORRT, Precision.FP32, network, fused):
             return None
     except NoEngineError as error:
         return str(error)
