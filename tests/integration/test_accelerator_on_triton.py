@@ -131,7 +131,7 @@ def test_where_the_gpu_is_missing_nothing_is_built(folder: Path) -> None:
     ):
         pass
 
-    said = raised.value.message
+    said = str(raised.value)
     assert "does not run the network on nvidia.com/gpu: load failed for model 'version1'" in said
     assert "has kind KIND_GPU but no GPUs are available" in said
 

@@ -37,6 +37,7 @@ _MOST_WINDOWS = 5
 _ENOUGH_SECONDS = 0.3
 _ANSWER_SECONDS = 120.0  # for the slowest batch that anybody would serve
 _LOAD_SECONDS = 120.0
+_ASK_SECONDS = 10.0
 _COUNTED_SECONDS = 10.0
 _COUNT_POLL_SECONDS = 0.001
 
@@ -105,6 +106,7 @@ class TrialServer:
             for name in (*members, model):
                 self._client.load_model(name, client_timeout=_LOAD_SECONDS)
         except InferenceServerException as error:
+            self.unload(model)
             raise _refused(error) from error
         self._counting[model] = members or [model]
 
@@ -129,7 +131,10 @@ class TrialServer:
     def has_all(self) -> bool:
         """Whether it answers, and serves all that was loaded: one that began anew does not."""
         try:
-            return all(self._client.is_model_ready(name) for name in self._counting)
+            return bool(self._client.is_server_live(client_timeout=_ASK_SECONDS)) and all(
+                self._client.is_model_ready(name, client_timeout=_ASK_SECONDS)
+                for name in self._counting
+            )
         except InferenceServerException:
             return False
 

@@ -58,6 +58,10 @@ class Jury(Protocol):
         """
         ...
 
+    def metric(self, session: Answering) -> float | None:
+        """What a network reaches on all selection examples; None without a data set."""
+        ...
+
     def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         """Finalists, all at once; so many others failed before, or may be judged later."""
         ...

@@ -23,11 +23,11 @@ class BuildError(Exception):
         self.message = message
 
 
-class MachineGoneError(BuildError):
-    """What networks are run on has gone: none of them is to blame, and another try may help."""
+class MachineGoneError(Exception):
+    """What networks are run on has gone: none of them is to blame, and another try may help.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(FailureReason.INTERNAL, message)
+    No BuildError, which may be one network's failure among several.
+    """
 
 
 class GateFailedError(BuildError):
@@ -58,6 +58,8 @@ def _summary(stage: str, error: Exception) -> Summary:
 def _explained(error: Exception) -> tuple[FailureReason, str]:
     if isinstance(error, BuildError):
         return error.reason, error.message
+    if isinstance(error, MachineGoneError):
+        return FailureReason.INTERNAL, str(error)
     if isinstance(error, (ArtifactCorruptError, ArtifactMissingError)):
         return FailureReason.INTERNAL, f"the store: {error}"
     if isinstance(error, OSError) and is_out_of_space(error):

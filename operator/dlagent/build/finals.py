@@ -9,17 +9,15 @@ from dataclasses import replace
 from dlagent.api.types import Metric as MetricKind
 from dlagent.build.aside import Aside
 from dlagent.build.contest import Contest, GateOpinion
-from dlagent.build.failure import BuildError
 from dlagent.build.machines import Runner
-from dlagent.build.race import race
+from dlagent.build.race import RunnerError, race
 from dlagent.build.runtime import RunError
 from dlagent.build.tried import Tried
 from dlagent.domain.artifact.report import CandidateReport, Verdict
-from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.search.candidate import SOURCE, Candidate
 from dlagent.domain.search.choice import MOST_FINALISTS, contenders, winner
 from dlagent.domain.search.halving import Estimate, too_slow, worthwhile
-from dlagent.domain.search.timing import relative_time
+from dlagent.domain.search.timing import Rounds, relative_time
 from dlagent.domain.search.verdict import verdict_of
 
 _ROUNDS = 25
@@ -54,12 +52,7 @@ class Finals:
         self._contest.say(f"comparing {len(made) + 1} versions")
         self._start(self._worthwhile(made))
         rounds = _ROUNDS if len(self._sessions) > 1 else _ROUNDS_ALONE
-        try:
-            raced = race(self._sessions, self._contest.feeds, rounds, _SECONDS)
-        except RunError as error:  # each of them did run before
-            raise BuildError(
-                FailureReason.INTERNAL, f"the versions to compare do not run side by side: {error}"
-            ) from error
+        raced = self._raced(rounds)
         self._compare_metrics()
         self._complete = []
         for name, tried in self._tried.items():
@@ -152,7 +145,7 @@ class Finals:
         How much less a network is right than the source on the same examples says more than how
         often it is right on them.
         """
-        metric = self._contest.jury.score(self._contest.session, 1.0).metric
+        metric = self._contest.jury.metric(self._contest.session)
         source = self._tried[SOURCE]
         source.metric = metric
         source.size_bytes = len(self._data(source.candidate))
@@ -177,6 +170,19 @@ class Finals:
                 self._tried[candidate.name].give_up(Verdict.FAILED, str(error))
             else:
                 self._sessions[candidate.name] = runner
+
+    def _raced(self, rounds: int) -> dict[str, Rounds]:
+        """Of all that run side by side: there may be no room for the work of all of them."""
+        while True:
+            try:
+                return race(self._sessions, self._contest.feeds, rounds, _SECONDS)
+            except RunnerError as error:
+                # The source needs room too: where it has none, who came last has to go.
+                name = error.name if error.name != SOURCE else list(self._sessions)[-1]
+                if name == SOURCE:
+                    raise
+                self._tried[name].give_up(Verdict.FAILED, f"beside the others: {error}")
+                self._sessions.pop(name).close()
 
     def _close(self) -> None:
         for runner in self._sessions.values():

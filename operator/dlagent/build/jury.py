@@ -13,7 +13,7 @@ from dlagent.build.contest import GateOpinion, Score
 from dlagent.build.failure import BuildError
 from dlagent.build.network import Network
 from dlagent.build.optimisations.base import OptimisationError
-from dlagent.build.parity import Run, check_same
+from dlagent.build.parity import SINGLE, Run, Tolerance, check_same
 from dlagent.build.runtime import Answering, Array, Session
 from dlagent.build.workshop import Examples, answers
 from dlagent.domain.artifact.report import ClassReport, GateReport, GateResult
@@ -54,6 +54,9 @@ class DataJury:
         gain = self._evidence(Part.SELECT, after, reverse=True)
         at_least = evidence.drop if isinstance(gain, NotFinite) else -gain.upper_bound(_SURE)
         return Score(evidence.after, evidence.drop, at_least, evidence.upper_bound(_SURE))
+
+    def metric(self, session: Answering) -> float | None:
+        return self.score(session, 1.0).metric
 
     def drop(self, model: ModelProto, limit: int | None) -> float:
         """What a network loses on the first `limit` selection examples. See Workshop.drop."""
@@ -147,19 +150,27 @@ class DataJury:
 
 
 class ParityJury:
-    """Without a data set: a network serves only where it answers random inputs as the source."""
+    """Without a data set: a network serves only where it answers random inputs as the source.
 
-    def __init__(self, source: Run, network: Network) -> None:
+    `tolerance` is more than SINGLE where networks are run on another device than the source.
+    """
+
+    def __init__(self, source: Run, network: Network, tolerance: Tolerance = SINGLE) -> None:
         self._run = source
         self._network = network
+        self._tolerance = tolerance
 
     def score(self, session: Answering, share: float) -> Score:
         del share
         try:
-            check_same(self._run, self._network, session)
+            check_same(self._run, self._network, session, self._tolerance)
         except BuildError as error:
             raise OptimisationError(error.message) from error
         return Score(None, 0.0, 0.0, 0.0)
+
+    def metric(self, session: Answering) -> float | None:
+        del session
+        return None
 
     def drop(self, model: ModelProto, limit: int | None) -> float:
         del model, limit

@@ -105,10 +105,16 @@ def table(space: TrialSpace, milliseconds: Callable[[Trial], float]) -> tuple[li
             return points, trial.reason
         if points and time.monotonic() > end:
             return points, f"{_STAGE_SECONDS:.0f} s were over"
+        try:
+            taken = milliseconds(trial)
+        except TrialServerError as error:  # there may be no room for more
+            if not points:
+                raise
+            return points, f"a batch of {trial.batch} was refused ({error})"
         points.append(
             TauPoint(
                 batch=trial.batch,
-                milliseconds=float(f"{milliseconds(trial):.4g}"),
+                milliseconds=float(f"{taken:.4g}"),
                 threads=trial.workers.threads,
                 instances=trial.workers.instances,
             )

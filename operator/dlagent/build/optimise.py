@@ -15,13 +15,14 @@ from dlagent.build.contest import Jury
 from dlagent.build.cpu import instruction_set
 from dlagent.build.dataset import check_labels, load_dataset, split_dataset
 from dlagent.build.failure import BuildError, GateFailedError
+from dlagent.build.golden import TOLERANCE
 from dlagent.build.jury import DataJury, ParityJury
 from dlagent.build.load import Loaded
 from dlagent.build.machines import Machine
 from dlagent.build.network import Network, sample
 from dlagent.build.onnx_graph import operator_counts
 from dlagent.build.optimisations import optimisations
-from dlagent.build.parity import Run, as_run
+from dlagent.build.parity import SINGLE, Run, as_run
 from dlagent.build.plan import Plan, plan
 from dlagent.build.progress import Progress
 from dlagent.build.race import BATCHES
@@ -36,7 +37,7 @@ from dlagent.domain.artifact.summary import FailureReason
 from dlagent.domain.data.split import SHARES, Part
 from dlagent.domain.gate.limit import NO_LOSS, Limit
 from dlagent.domain.gate.source import source_problem
-from dlagent.domain.search.candidate import SOURCE, Candidate, Facts
+from dlagent.domain.search.candidate import SOURCE, Candidate, Facts, Precision
 
 _NO_DATA_EFFORTS = (1.0,)  # what changes no answer is made in full at once
 
@@ -72,10 +73,11 @@ def optimise(
     scratch: Path,
     machine: Machine,
     engine_refused: str | None,
+    seconds: float,
     efforts: Sequence[float],
     front: Front | None,
 ) -> Optimised:
-    """Find the network to serve, the fastest on `machine`.
+    """Find the network to serve, the fastest on `machine`, in so many seconds.
 
     `engine_refused` is why it can be none of TensorRT; `front` is the script that takes what
     clients send.
@@ -84,7 +86,7 @@ def optimise(
         BuildError: InvalidDataset; PythonStepFailed; GateFailed, as GateFailedError.
     """
     network = loaded.network
-    judging = _judging(request, loaded, progress, front)
+    judging = _judging(request, loaded, progress, machine, front)
     facts = _facts(request, loaded, judging.examples, machine, engine_refused)
     folder = Path(tempfile.mkdtemp(prefix="candidates-", dir=scratch))
     workshop = SourceWorkshop(
@@ -105,15 +107,20 @@ def optimise(
         lambda text: progress.begin("search", text),
         efforts if judging.examples is not None else _NO_DATA_EFFORTS,
     )
-    found = search.run(planned, lambda c: _may_serve(c, request.optimise), request.search_seconds)
+    found = search.run(planned, lambda c: _may_serve(c, request.optimise), seconds)
     return _optimised(loaded, judging, machine, found)
 
 
 def _judging(
-    request: BuildRequest, loaded: Loaded, progress: Progress, front: Front | None
+    request: BuildRequest,
+    loaded: Loaded,
+    progress: Progress,
+    machine: Machine,
+    front: Front | None,
 ) -> _Judging:
     if request.optimise is None or loaded.dataset is None:
-        parity = ParityJury(loaded.run, loaded.network)
+        tolerance = SINGLE if machine.lacks is not None else TOLERANCE[Precision.FP32]
+        parity = ParityJury(loaded.run, loaded.network, tolerance)
         return _Judging(parity, parity, NO_LOSS, None, None)
     progress.begin("data", f"reading {request.optimise.dataset.uri}")
     limit = request.optimise.limit()

@@ -78,7 +78,9 @@ def check_parity(
     return worst
 
 
-def check_same(source: Run, network: Network, session: Answering) -> None:
+def check_same(
+    source: Run, network: Network, session: Answering, tolerance: Tolerance = SINGLE
+) -> None:
     """That another network answers random inputs as the source does.
 
     Raises:
@@ -90,7 +92,7 @@ def check_same(source: Run, network: Network, session: Answering) -> None:
         expected = source([feed[tensor.name] for tensor in network.inputs])
         seen = session.run(feed)
         for tensor, wanted in zip(network.outputs, expected, strict=True):
-            _difference(tensor.name, seen[tensor.name], wanted, None, SINGLE)
+            _difference(tensor.name, seen[tensor.name], wanted, None, tolerance)
 
 
 def as_run(network: Network) -> Run:

@@ -93,15 +93,20 @@ class _Making:
         request = network_request(self.request)
         loaded = load(request, source, gathered.beside, progress)
         _try_scripts(scripts, loaded.network, request)
-        with machine_for(
-            request.target, loaded.network, self.trials, request.search_seconds
-        ) as machine:
+        target = request.target
+        if target.accelerated and target.simulated is None and self.trials is not None:
+            progress.begin("search", f"waiting for Triton on {target.accelerator}")
+        with machine_for(target, loaded.network, self.trials, request.search_seconds) as machine:
             chosen = choose(request, loaded, scripts, machine, self.scratch, progress, efforts)
         simulated = request.target.simulated
         progress.begin("measure", f"measuring how long batches take{aside(simulated)}")
         free_size = loaded.network.free_size
         subject = Subject(
-            chosen.network, chosen.interface, chosen.engine, free_size, request.scripts
+            chosen.network,
+            chosen.interface,
+            chosen.optimised.candidate.engine,
+            free_size,
+            request.scripts,
         )
         measured = measure(subject, chosen.agent, request.target, self.trials)
         progress.begin("publish", "writing the report")
@@ -117,7 +122,7 @@ class _Making:
             versions=loaded.versions,
             simulated=simulated,
             scripts=request.scripts,
-            engine=chosen.engine,
+            engine=chosen.optimised.candidate.engine,
         )
         report = _report(self.request, source, built, chosen, progress)
         return artifact_files(built, report)

@@ -20,7 +20,7 @@ _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 class RunError(Exception):
-    """The model does not take this input; the message is ONNX Runtime's."""
+    """The model does not take this input, or cannot be run; the message is the engine's."""
 
 
 class Answering(Protocol):

@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from dlagent.build.aside import Aside
 from dlagent.build.contest import Contest, Jury, Maker, Start
-from dlagent.build.failure import BuildError, MachineGoneError
+from dlagent.build.failure import BuildError
 from dlagent.build.finals import Finals
 from dlagent.build.machines import Runner
 from dlagent.build.optimisations.base import OptimisationError
@@ -178,8 +178,6 @@ class Search:
             self._estimate(tried, effort, began)
         except (OptimisationError, RunError) as error:
             tried.give_up(Verdict.FAILED, str(error))
-        except MachineGoneError:
-            raise
         except BuildError as error:
             tried.give_up(Verdict.FAILED, error.message)
         except MemoryError:

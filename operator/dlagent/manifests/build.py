@@ -142,7 +142,7 @@ def _pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
-        **placement(build_placement(spec)),
+        **placement(build_placement(spec, request.target.simulated is not None)),
         "initContainers": [
             container(_fetch(held, sources)),
             triton,

@@ -115,7 +115,7 @@ def _parse(obj: Object, settings: Settings, found: FoundScripts) -> Agent:
         spec=spec,
         request=request,
         build_id=build,
-        build_options=build_options(spec, builder),
+        build_options=build_options(spec, builder, target.simulated is not None),
         restarted_at=observe.annotation(obj, names.RESTARTED_AT_ANNOTATION),
         script_problem=found.problem,
     )
@@ -139,8 +139,12 @@ def _complaints(error: ValidationError) -> str:
     return "; ".join(parts) + "."
 
 
-def build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
-    """A digest of what the Job is made of beside the build itself: other options, another Job."""
+def build_options(spec: DLAgentSpec, builder: BuilderSettings, simulated: bool) -> str:
+    """A digest of what the Job is made of beside the build itself: other options, another Job.
+
+    `simulated`: so is the accelerator.
+    """
+    where = placement(build_placement(spec, simulated))
     secret = spec.model.source.secret_ref
     accelerator = spec.serving.accelerator
     options = {
@@ -158,8 +162,8 @@ def build_options(spec: DLAgentSpec, builder: BuilderSettings) -> str:
         "runtime": spec.serving.runtime,
         "accelerator": accelerator.model_dump(mode="json") if accelerator is not None else None,
     }
-    if placement(build_placement(spec)) != placement(spec.build):
-        options["placement"] = placement(build_placement(spec))
+    if where != placement(spec.build):
+        options["placement"] = where
     text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -31,10 +31,14 @@ def test_the_search_knows_why_there_can_be_no_engine(
     told: list[str | None],
 ) -> None:
     asked: list[str | None] = []
+    seconds: list[float] = []
+    clock = SimpleNamespace(now=1000.0)
     failures = [NoEngineError("no Tile")] * unfit
 
     def optimise(*args: Any) -> Any:
         asked.append(args[5])
+        seconds.append(args[6])
+        clock.now += 595
         return SimpleNamespace(candidate=SimpleNamespace(name="fast+tensorrt"))
 
     def finished(*args: Any) -> str:
@@ -45,10 +49,12 @@ def test_the_search_knows_why_there_can_be_no_engine(
     monkeypatch.setattr(chosen, "engine_refused", lambda *_: refused_at_first)
     monkeypatch.setattr(chosen, "optimise", optimise)
     monkeypatch.setattr(chosen, "_finished", finished)
-    anything: Any = SimpleNamespace(network=None, front=None)
+    monkeypatch.setattr(chosen, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    anything: Any = SimpleNamespace(network=None, front=None, search_seconds=600.0)
 
     progress = Progress(show=lambda *_: None)
     made: Any = choose(anything, anything, anything, ThisProcess("x"), tmp_path, progress, (1.0,))
 
     assert "done" == made
     assert told == asked
+    assert [600.0, 60.0][: len(told)] == seconds

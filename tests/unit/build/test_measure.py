@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dlagent.adapters.trial_server import TrialServerError
 from dlagent.api.types import DataType, Tensor
 from dlagent.build import measure as stage
 from dlagent.build.failure import MachineGoneError
@@ -92,6 +93,26 @@ def test_the_stage_ends_in_time(
 
     assert (batches, reason) == ([point.batch for point in points], why)
     assert 2.235 == points[0].milliseconds
+
+
+def test_a_batch_that_is_refused_ends_it_with_what_was_measured() -> None:
+    def milliseconds(trial: Trial) -> float:
+        if trial.batch > 16:
+            raise TrialServerError("out of memory")
+        return 1.0 + trial.batch
+
+    points, why = stage.table(trial_space(True, 1), milliseconds)
+
+    assert [1] == [point.batch for point in points]
+    assert "a batch of 64 was refused (out of memory)" == why
+
+
+def test_one_that_is_refused_at_once_is_not_measured() -> None:
+    def milliseconds(trial: Trial) -> float:
+        raise TrialServerError(f"no batch of {trial.batch}")
+
+    with pytest.raises(TrialServerError, match="no batch of 1"):
+        stage.table(trial_space(True, 1), milliseconds)
 
 
 @pytest.mark.parametrize(

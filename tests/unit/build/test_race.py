@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from dlagent.build.race import FEWEST_ROUNDS, affordable_feeds, race
+from dlagent.build.race import FEWEST_ROUNDS, RunnerError, affordable_feeds, race
 from dlagent.build.runtime import Array, RunError, Session
 from tests.unit.build.conftest import double, make_model
 
@@ -74,6 +74,34 @@ def test_the_first_of_a_size_says_nothing_of_the_others() -> None:
     feeds = [feed(1), feed(8), feed(32)]
 
     assert feeds == affordable_feeds(SlowAtFirst(), feeds, 1.0)
+
+
+class LittleRoom(SlowAtFirst):
+    """For batches of so many rows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def milliseconds(self, feed: Mapping[str, Array], runs: int) -> float:
+        if len(next(iter(feed.values()))) > self._most:
+            raise RunError("out of memory")
+        return super().milliseconds(feed, runs)
+
+
+def test_batches_that_there_is_no_room_for_are_left_out() -> None:
+    feeds = [feed(1), feed(8), feed(32)]
+
+    assert feeds[:2] == affordable_feeds(LittleRoom(16), feeds, 60)
+    with pytest.raises(RunError, match="out of memory"):
+        affordable_feeds(LittleRoom(0), feeds, 60)
+
+
+def test_who_did_not_run_is_named() -> None:
+    with pytest.raises(RunnerError, match="out of memory") as raised:
+        race({"first": LittleRoom(64), "second": LittleRoom(4)}, [feed(1), feed(8)], 3, 1)
+
+    assert "second" == raised.value.name
 
 
 def test_batches_that_take_too_long_are_left_out_but_never_the_first() -> None:

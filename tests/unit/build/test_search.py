@@ -14,7 +14,7 @@ from dlagent.api.types import Metric as MetricKind
 from dlagent.build.contest import GateOpinion, Score
 from dlagent.build.failure import BuildError, MachineGoneError
 from dlagent.build.optimisations.base import Made, OptimisationError
-from dlagent.build.runtime import Answering, RunError, Session
+from dlagent.build.runtime import Answering, Array, RunError, Session
 from dlagent.build.search import Found, Search
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
@@ -81,6 +81,9 @@ class Workbench:
     def score(self, session: Answering, share: float) -> Score:
         drop = self.drops.get(self._last, 0.0)
         return Score(0.9 - drop, drop, drop - 0.002, drop + 0.002)
+
+    def metric(self, session: Answering) -> float | None:
+        return 0.9
 
     def gate(self, sessions: Mapping[str, Answering], others: int) -> dict[str, GateOpinion]:
         self.gated += sessions
@@ -282,10 +285,11 @@ def test_a_machine_that_goes_is_no_candidates_fault() -> None:
 
 
 class Room:
-    """Starts networks, but only so many at a time."""
+    """Starts only so many networks at a time, and has them work only where they are few enough."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_at_work: int) -> None:
         self._most = most
+        self.most_at_work = most_at_work
         self.running: set[int] = set()
 
     def start(self, model: bytes, engine: Engine) -> "Tenant":
@@ -301,21 +305,27 @@ class Tenant(Session):
         self._room = room
         room.running.add(id(self))
 
+    def milliseconds(self, feed: Mapping[str, Array], runs: int) -> float:
+        if len(self._room.running) > self._room.most_at_work:
+            raise RunError("out of memory")
+        return super().milliseconds(feed, runs)
+
     def close(self) -> None:
         self._room.running.remove(id(self))
 
 
 @pytest.mark.parametrize(
-    ("most", "failed"),
+    ("most", "most_at_work", "failed"),
     [
-        pytest.param(4, [], id="room for all"),
-        pytest.param(3, ["half"], id="room for the source and two"),
+        pytest.param(4, 4, 0, id="room for all"),
+        pytest.param(3, 4, 1, id="room for the source and two"),
+        pytest.param(4, 3, 1, id="room for four, and for the work of three"),
     ],
 )
 def test_what_has_no_room_at_the_end_is_given_up_and_all_is_freed(
-    most: int, failed: list[str]
+    most: int, most_at_work: int, failed: int
 ) -> None:
-    room, bench = Room(most), Workbench()
+    room, bench = Room(most, most_at_work), Workbench()
     names = ("tiny", "quarter", "half")
     plan = Plan((FP32, *(candidate(name) for name in names)))
     source = matmuls(DEPTHS[SOURCE])
@@ -323,9 +333,9 @@ def test_what_has_no_room_at_the_end_is_given_up_and_all_is_freed(
 
     found = work.run(plan, lambda _: True, 600)
 
-    assert failed == [name for name, verdict in told(found).items() if verdict is Verdict.FAILED]
+    assert failed == list(told(found).values()).count(Verdict.FAILED)
     assert found.chosen is not None
-    assert "tiny" == found.chosen.name
+    assert Verdict.CHOSEN is told(found)[found.chosen.name]
     assert not room.running
 
 

@@ -15,14 +15,17 @@ NOISE = ["/lib/torch/onnx.py:1: UserWarning: deprecated", "  warnings.warn(", "{
 GPU = {"accelerator": {"resource": "nvidia.com/gpu"}}
 
 
-def options(serving: dict[str, Any], build: dict[str, Any] | None = None) -> str:
+def options(
+    serving: dict[str, Any], build: dict[str, Any] | None = None, simulated: bool = False
+) -> str:
     spec = {
         "model": {"source": {"uri": "pvc://models/net.onnx"}},
         "slo": {"latency": {"thresholdMilliseconds": 50}},
         "serving": serving,
         "build": build or {},
     }
-    return build_options(DLAgentSpec.model_validate(spec), BuilderSettings(image="builder:1"))
+    builder = BuilderSettings(image="builder:1")
+    return build_options(DLAgentSpec.model_validate(spec), builder, simulated)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ def test_a_job_is_another_where_its_pod_would_be_elsewhere() -> None:
 
     assert options(GPU) != options(GPU | nodes)
     assert options({}) == options(nodes)
+    assert options(GPU, simulated=True) == options(GPU | nodes, simulated=True)
     assert options(GPU) != options(GPU, {"engine": "ONNXRuntime"})
 
 

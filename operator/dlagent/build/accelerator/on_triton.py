@@ -6,7 +6,7 @@ search and for what came of it.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ _ENGINE_SHARE = 6  # of the time to search that one engine may take: two are mad
 _BUILDER = "trtexec_"
 _PROGRAM = Path(__file__).with_name("trtexec.py")
 _TIMINGS = "timings.cache"
+_MOST_PLANS = 12
 _ANSWER_SECONDS = 10.0
 
 
@@ -53,9 +54,9 @@ def machine(
         yield ThisProcess(why or "there is no Triton beside this build")
         return
     with TrialServer(trials) as server:
-        found = OnTriton(server, trials, target, search_seconds / _ENGINE_SHARE)
         try:
             server.wait(READY_SECONDS)
+            found = OnTriton(server, trials, target, search_seconds / _ENGINE_SHARE)
             data = source.model.SerializeToString()
             found.start(data, source.interface, Engine.ONNX_RUNTIME).close()
         except (TrialServerError, RunError) as error:
@@ -132,6 +133,9 @@ class OnTriton:
         self._target = target
         self._engine_seconds = engine_seconds
         self._started = 0
+        # It stays, so that a Triton that began anew is told by its absence.
+        with suppress(TrialServerError):
+            self._load_trtexec()
 
     def start(self, model: bytes, interface: ModelInterface, engine: Engine) -> Served:
         network = self.plan(model, interface) if engine is Engine.TENSORRT else model
@@ -159,11 +163,23 @@ class OnTriton:
                 timings = self._folder / _TIMINGS
                 self._trtexec(trt.arguments(network, unfinished, timings, interface))
                 unfinished.replace(plan)
+                self._forget_old_plans()
             return plan.read_bytes()
         except OSError as error:
             raise RunError(f"there is no room for an engine: {error}") from error
         finally:
             network.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
+
+    def _forget_old_plans(self) -> None:
+        """A trained version has one at each effort; what is asked for again is made again."""
+        plans = sorted(self._folder.glob("*.plan"), key=lambda path: path.stat().st_mtime)
+        for path in plans[:-_MOST_PLANS]:
+            path.unlink()
+
+    def _load_trtexec(self) -> None:
+        files = {CONFIG: trt.config().encode(), f"{MODEL}1/model.py": _PROGRAM.read_bytes()}
+        self._server.load(_BUILDER, files)
 
     def _trtexec(self, arguments: list[str]) -> None:
         feed = {
@@ -172,8 +188,7 @@ class OnTriton:
         }
         with _refusals(self._server):
             if not self._server.has(_BUILDER):
-                files = {CONFIG: trt.config().encode(), f"{MODEL}1/model.py": _PROGRAM.read_bytes()}
-                self._server.load(_BUILDER, files)
+                self._load_trtexec()
             answer = self._server.infer(_BUILDER, feed, self._engine_seconds + _ANSWER_SECONDS)
         if int(answer[trt.EXIT_CODE.name][0]) != 0:
             log = answer[trt.LOG.name][0].decode(errors="replace")

@@ -14,11 +14,17 @@ from onnxruntime.transformers.float16 import (  # type: ignore[import-untyped]  
 from dlagent.build.onnx_graph import finished
 from dlagent.build.optimisations.base import Made, Workshop
 from dlagent.build.optimisations.library import library
-from dlagent.build.optimisations.rules import NO_DATA, is_quantised, made_of, other_weights
+from dlagent.build.optimisations.rules import (
+    NO_DATA,
+    SERVED_ON_CPU,
+    is_quantised,
+    made_of,
+    other_weights,
+)
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, Skipped
 
 NAME = "fp16"
-_ON_CPU = "on a CPU, FP16 is converted to FP32 and back, which is slower than FP32"
+_ON_CPU = f"{SERVED_ON_CPU}: there FP16 is converted to FP32 and back, which is slower than FP32"
 
 
 class Fp16:

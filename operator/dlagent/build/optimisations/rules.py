@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dlagent.domain.search.candidate import Candidate, Facts, Precision
 
 NO_DATA = "it changes answers, and there are no examples to judge them on: set spec.build.dataset"
+SERVED_ON_CPU = "the agent is served on a CPU (spec.serving.accelerator is not set)"
 # They compute what the source computes, in another order: INT8 is made of the source itself.
 _SAME_WEIGHTS = ("fp32", "fusion")
 # CPUs that add products of 8-bit integers in 16 bits, where two of them may saturate

@@ -8,7 +8,7 @@ only where all replicas have the same kind.
 from collections.abc import Sequence
 
 from dlagent.build.optimisations.base import Made, Workshop
-from dlagent.build.optimisations.rules import made_of
+from dlagent.build.optimisations.rules import SERVED_ON_CPU, made_of
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.search.candidate import (
     SOURCE,
@@ -45,7 +45,7 @@ class TensorRt:
 
 def _reason_against(facts: Facts) -> str | None:
     if not facts.accelerated:
-        return "TensorRT runs on NVIDIA GPUs"
+        return f"{SERVED_ON_CPU}: TensorRT runs on NVIDIA GPUs"
     if facts.accelerator_lacks is not None:
         return f"it could not be made on {facts.accelerator}: {facts.accelerator_lacks}"
     if facts.engine is Engine.ONNX_RUNTIME:

@@ -36,10 +36,10 @@ def target_of(spec: DLAgentSpec, profile: Target, image: str) -> Target:
     return profile.model_copy(update=update)
 
 
-def build_placement(spec: DLAgentSpec) -> PodPlacement:
+def build_placement(spec: DLAgentSpec, simulated: bool) -> PodPlacement:
     """Where a build runs: it measures on the accelerator, so where replicas do unless told else."""
     build, serving = spec.build, spec.serving
-    if serving.accelerator is None:
+    if serving.accelerator is None or simulated:
         return build
     fields = ("node_selector", "tolerations", "runtime_class_name")
     missing = [field for field in fields if getattr(build, field) is None]
@@ -51,7 +51,7 @@ def accelerator_product(spec: DLAgentSpec) -> str | None:
     if spec.serving.accelerator is None:
         return None
     replicas = spec.serving.node_selector or {}
-    build = build_placement(spec).node_selector or {}
+    build = build_placement(spec, simulated=False).node_selector or {}
     label = next((label for label in PRODUCT_LABELS if label in replicas), None)
     if label is None or build.get(label) != replicas[label]:
         return None

@@ -28,7 +28,7 @@ GPU: dict[str, Any] = {"accelerator": "nvidia.com/gpu"}
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        pytest.param({}, "on a CPU, FP16 is converted to FP32 and back", id="a CPU"),
+        pytest.param({}, "there FP16 is converted to FP32 and back", id="a CPU"),
         pytest.param(
             GPU | {"accelerator_lacks": "Triton is not there"},
             "it could not be compared on nvidia.com/gpu: Triton is not there",
