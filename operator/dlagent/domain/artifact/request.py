@@ -110,7 +110,9 @@ class Target(ApiModel):
 
     def hardware(self) -> str:
         """What the artifact's times were and will be taken on, as people say it."""
-        return str(self.simulated) if self.simulated is not None else self.accelerator
+        if self.simulated is not None:
+            return str(self.simulated)
+        return self.accelerator_product or self.accelerator
 
 
 class BuildRequest(ApiModel):

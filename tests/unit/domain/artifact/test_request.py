@@ -193,6 +193,11 @@ def test_a_faster_simulated_accelerator_has_other_artifacts() -> None:
     [
         pytest.param({"accelerator": "nvidia-l4"}, "nvidia-l4", id="what the settings call it"),
         pytest.param(
+            {"accelerator": "nvidia.com/gpu", "acceleratorProduct": "NVIDIA-L4"},
+            "NVIDIA-L4",
+            id="its kind, where there is but one",
+        ),
+        pytest.param(
             {"accelerator": "simulated", "simulated": SIMULATED},
             "simulated, 40 ms + 20 ms a request",
             id="how fast it pretends to be",
