@@ -54,7 +54,8 @@ FULL: Json = {
         "timeBudgetMinutes": 10,
         "dataset": {"uri": "pvc://models/shoes.npz", "sha256": "1a" * 32},
         "gate": {"metric": "TopK", "k": 3, "maxDropPercent": "0.5"},
-        "precision": "Auto",
+        "precision": "FP16",
+        "engine": "ONNXRuntime",
         "prune": {"channelsPercent": 50},
         "distill": {
             "epochs": 3,
