@@ -292,7 +292,8 @@ def _take(answers: Answers) -> _Answer:
 
 
 def _refused(error: InferenceServerException) -> TrialServerError:
-    return TrialServerError(error.message())
+    # Of a model that is refused it ends with a semicolon and the end of a line.
+    return TrialServerError(error.message().strip().rstrip(";"))
 
 
 def _input(name: str, value: NDArray[Any]) -> InferInput:
