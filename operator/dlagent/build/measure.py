@@ -66,7 +66,7 @@ def measure(subject: Subject, session: Answering, target: Target, trials: Path |
                 server.wait(READY_SECONDS)
                 return _on_triton(subject, target, server)
         except (TrialServerError, OSError) as error:
-            if target.accelerated and target.simulated is None:
+            if target.has_real_accelerator:
                 raise MachineGoneError(
                     f"Triton could not be measured on {target.accelerator}, and a CPU tells nothing"
                     f" of it: {error}"

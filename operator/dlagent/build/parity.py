@@ -97,7 +97,11 @@ def check_same(
 
 def as_run(network: Network) -> Run:
     """A network in ONNX as something that answers."""
-    session = Session(network.model.SerializeToString())
+    return run_by(Session(network.model.SerializeToString()), network)
+
+
+def run_by(session: Answering, network: Network) -> Run:
+    """The same, of what runs the network already."""
     names = [tensor.name for tensor in network.inputs]
 
     def run(inputs: list[Array]) -> list[Array]:

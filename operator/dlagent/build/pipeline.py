@@ -94,7 +94,7 @@ class _Making:
         loaded = load(request, source, gathered.beside, progress)
         _try_scripts(scripts, loaded.network, request)
         target = request.target
-        if target.accelerated and target.simulated is None and self.trials is not None:
+        if target.has_real_accelerator and self.trials is not None:
             progress.begin("search", f"waiting for Triton on {target.accelerator}")
         with machine_for(target, loaded.network, self.trials, request.search_seconds) as machine:
             chosen = choose(request, loaded, scripts, machine, self.scratch, progress, efforts)

@@ -14,7 +14,7 @@ from dlagent.api.types import Metric as MetricKind
 from dlagent.build.contest import GateOpinion, Score
 from dlagent.build.failure import BuildError, MachineGoneError
 from dlagent.build.optimisations.base import Made, OptimisationError
-from dlagent.build.runtime import Answering, Array, RunError, Session
+from dlagent.build.runtime import Answering, Session
 from dlagent.build.search import Found, Search
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.report import CandidateReport, GateResult, Verdict
@@ -282,61 +282,6 @@ def test_an_epoch_that_takes_all_the_time_does_not_cost_what_needs_none(
 def test_a_machine_that_goes_is_no_candidates_fault() -> None:
     with pytest.raises(MachineGoneError):
         search(Workbench(fails={"tiny": MachineGoneError("it has gone")}), "quarter", "tiny")
-
-
-class Room:
-    """Starts only so many networks at a time, and has them work only where they are few enough."""
-
-    def __init__(self, most: int, most_at_work: int) -> None:
-        self._most = most
-        self.most_at_work = most_at_work
-        self.running: set[int] = set()
-
-    def start(self, model: bytes, engine: Engine) -> "Tenant":
-        del engine
-        if len(self.running) >= self._most:
-            raise RunError("out of memory")
-        return Tenant(model, self)
-
-
-class Tenant(Session):
-    def __init__(self, model: bytes, room: Room) -> None:
-        super().__init__(model)
-        self._room = room
-        room.running.add(id(self))
-
-    def milliseconds(self, feed: Mapping[str, Array], runs: int) -> float:
-        if len(self._room.running) > self._room.most_at_work:
-            raise RunError("out of memory")
-        return super().milliseconds(feed, runs)
-
-    def close(self) -> None:
-        self._room.running.remove(id(self))
-
-
-@pytest.mark.parametrize(
-    ("most", "most_at_work", "failed"),
-    [
-        pytest.param(4, 4, 0, id="room for all"),
-        pytest.param(3, 4, 1, id="room for the source and two"),
-        pytest.param(4, 3, 1, id="room for four, and for the work of three"),
-    ],
-)
-def test_what_has_no_room_at_the_end_is_given_up_and_all_is_freed(
-    most: int, most_at_work: int, failed: int
-) -> None:
-    room, bench = Room(most, most_at_work), Workbench()
-    names = ("tiny", "quarter", "half")
-    plan = Plan((FP32, *(candidate(name) for name in names)))
-    source = matmuls(DEPTHS[SOURCE])
-    work = Search(bench, bench, room.start, source, FEEDS, (1, 8), LIMIT, lambda _: None, (1.0,))
-
-    found = work.run(plan, lambda _: True, 600)
-
-    assert failed == list(told(found).values()).count(Verdict.FAILED)
-    assert found.chosen is not None
-    assert Verdict.CHOSEN is told(found)[found.chosen.name]
-    assert not room.running
 
 
 def test_what_need_not_be_trained_is_made_first() -> None:

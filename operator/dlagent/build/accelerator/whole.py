@@ -14,8 +14,8 @@ from dlagent.build.fuse import Fused, fuse
 from dlagent.build.golden import TOLERANCE
 from dlagent.build.machines import Machine
 from dlagent.build.network import FREE, Network
-from dlagent.build.parity import check_parity
-from dlagent.build.runtime import Answering, Array, RunError
+from dlagent.build.parity import check_parity, run_by
+from dlagent.build.runtime import Answering, RunError
 from dlagent.domain.artifact.engine import Engine
 from dlagent.domain.artifact.interface import ModelInterface
 from dlagent.domain.artifact.request import BuildRequest
@@ -98,12 +98,7 @@ def _check(
     try:
         data = network.model.SerializeToString()
         with closing(machine.start(data, network.interface, engine)) as judged:
-
-            def run(inputs: list[Array]) -> list[Array]:
-                names = [tensor.name for tensor in network.inputs]
-                answer = judged.run(dict(zip(names, inputs, strict=True)))
-                return [answer[tensor.name] for tensor in network.outputs]
-
+            run = run_by(judged, network)
             check_parity(run, network, fused, runner, TOLERANCE[precision], _BATCHES[engine])
     except BuildError as error:
         raise _unfit(engine, error.reason, error.message.partition(";")[0]) from error

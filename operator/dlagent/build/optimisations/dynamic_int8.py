@@ -15,7 +15,7 @@ from dlagent.build.onnx_graph import finished, operator_counts
 from dlagent.build.optimisations.base import Made, OptimisationError, Workshop
 from dlagent.build.optimisations.library import library
 from dlagent.build.optimisations.quantise import prepare
-from dlagent.build.optimisations.rules import forbids_int8, made_of, other_weights, saturates
+from dlagent.build.optimisations.rules import forbids, other_weights, saturates, version_of
 from dlagent.build.optimisations.transformer import FUSED
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, Skipped
 
@@ -38,15 +38,8 @@ class DynamicInt8:
         return Plan(tuple(self._candidate(base, facts) for base in bases))
 
     def _candidate(self, base: Candidate | None, facts: Facts) -> Candidate:
-        return Candidate(
-            name=made_of(base.name, NAME) if base else NAME,
-            optimisation=self.name,
-            precision=Precision.INT8,
-            base=base.name if base else None,
-            options={"reduceRange": saturates(facts.instruction_set)},
-            trained=base.trained if base else False,
-            smaller=made_of(base.smaller, NAME) if base and base.smaller else None,
-        )
+        options = {"reduceRange": saturates(facts.instruction_set)}
+        return version_of(base, NAME, self.name, Precision.INT8, options)
 
     def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:
         base = workshop.base(candidate, effort)
@@ -70,7 +63,7 @@ def _reason_against(facts: Facts) -> str | None:
         )
     if facts.compared_there:
         return "ranges are found at each call on CPUs only: TensorRT takes those that are known"
-    return forbids_int8(facts)
+    return forbids(facts, Precision.INT8)
 
 
 def _quantise(base: ModelProto, reduce_range: bool) -> ModelProto:

@@ -15,11 +15,10 @@ from dlagent.build.onnx_graph import finished
 from dlagent.build.optimisations.base import Made, Workshop
 from dlagent.build.optimisations.library import library
 from dlagent.build.optimisations.rules import (
-    NO_DATA,
     SERVED_ON_CPU,
-    is_quantised,
-    made_of,
+    forbids,
     other_weights,
+    version_of,
 )
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, Skipped
 
@@ -36,7 +35,8 @@ class Fp16:
         reason = _reason_against(facts)
         if reason is not None:
             return Plan(skipped=(Skipped(name=NAME, reason=reason),))
-        return Plan(tuple(_candidate(base) for base in (None, *other_weights(planned))))
+        bases = (None, *other_weights(planned))
+        return Plan(tuple(version_of(base, NAME, self.name, Precision.FP16) for base in bases))
 
     def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:
         base = workshop.base(candidate, effort)
@@ -48,22 +48,7 @@ def _reason_against(facts: Facts) -> str | None:
         return _ON_CPU
     if facts.accelerator_lacks is not None:
         return f"it could not be compared on {facts.accelerator}: {facts.accelerator_lacks}"
-    if facts.precision not in (None, Precision.FP16):
-        return f"spec.build.precision allows {facts.precision} only"
-    if is_quantised(facts.operators):
-        return "the source computes in INT8 already"
-    return None if facts.calibrate_examples else NO_DATA
-
-
-def _candidate(base: Candidate | None) -> Candidate:
-    return Candidate(
-        name=made_of(base.name, NAME) if base else NAME,
-        optimisation=NAME,
-        precision=Precision.FP16,
-        base=base.name if base else None,
-        trained=base.trained if base else False,
-        smaller=made_of(base.smaller, NAME) if base and base.smaller else None,
-    )
+    return forbids(facts, Precision.FP16)
 
 
 def _converted(base: ModelProto) -> ModelProto:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from dlagent.domain.search.candidate import Candidate, Facts, Precision
+from dlagent.domain.search.candidate import Candidate, Facts, Option, Precision
 
 NO_DATA = "it changes answers, and there are no examples to judge them on: set spec.build.dataset"
 SERVED_ON_CPU = "the agent is served on a CPU (spec.serving.accelerator is not set)"
@@ -13,9 +13,9 @@ _SAME_WEIGHTS = ("fp32", "fusion")
 _SATURATING = ("avx2", "avx512f", "x86_64")
 
 
-def forbids_int8(facts: Facts) -> str | None:
-    """Why nothing can be quantised; None where it can."""
-    if facts.precision not in (None, Precision.INT8):
+def forbids(facts: Facts, precision: Precision) -> str | None:
+    """Why the source cannot be made less precise, to this type; None where it can."""
+    if facts.precision not in (None, precision):
         return f"spec.build.precision allows {facts.precision} only"
     if is_quantised(facts.operators):
         return "the source computes in INT8 already"
@@ -34,6 +34,28 @@ def other_weights(planned: Sequence[Candidate]) -> list[Candidate]:
         for candidate in planned
         if candidate.precision is Precision.FP32 and candidate.optimisation not in _SAME_WEIGHTS
     ]
+
+
+def version_of(
+    base: Candidate | None,
+    name: str,
+    optimisation: str,
+    precision: Precision,
+    options: Mapping[str, Option] | None = None,
+) -> Candidate:
+    """A candidate that is made of another one's network, or of the source where `base` is None.
+
+    Who is trained, and who waits for a smaller one, is so in the other type too.
+    """
+    return Candidate(
+        name=made_of(base.name, name) if base else name,
+        optimisation=optimisation,
+        precision=precision,
+        base=base.name if base else None,
+        options=dict(options or {}),
+        trained=base.trained if base else False,
+        smaller=made_of(base.smaller, name) if base and base.smaller else None,
+    )
 
 
 def made_of(base: str, name: str) -> str:

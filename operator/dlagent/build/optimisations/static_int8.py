@@ -15,11 +15,11 @@ from dlagent.build.optimisations.quantise import (
     quantised,
 )
 from dlagent.build.optimisations.rules import (
-    forbids_int8,
-    made_of,
+    forbids,
     other_weights,
     saturates,
     share,
+    version_of,
 )
 from dlagent.domain.data.split import Part
 from dlagent.domain.search.candidate import Candidate, Facts, Plan, Precision, Skipped
@@ -69,16 +69,8 @@ class StaticInt8:
         return Plan((*of_source, *of_others))
 
     def _candidate(self, scheme: Scheme, base: Candidate | None) -> Candidate:
-        own = scheme_name(scheme)
-        return Candidate(
-            name=made_of(base.name, own) if base else own,
-            optimisation=self.name,
-            precision=Precision.INT8,
-            base=base.name if base else None,
-            options=scheme.options(),
-            trained=base.trained if base else False,
-            smaller=made_of(base.smaller, own) if base and base.smaller else None,
-        )
+        name = scheme_name(scheme)
+        return version_of(base, name, self.name, Precision.INT8, scheme.options())
 
     def make(self, candidate: Candidate, workshop: Workshop, effort: float) -> Made:
         base = workshop.base(candidate, effort)
@@ -96,7 +88,7 @@ def reason_against(facts: Facts) -> str | None:
     """Why the source cannot be quantised statically; None where it can."""
     if not any(facts.operators.get(name, 0) for name in HEAVY):
         return f"the network has none of {', '.join(HEAVY)}, where INT8 is faster"
-    return forbids_int8(facts)
+    return forbids(facts, Precision.INT8)
 
 
 def scheme_name(scheme: Scheme) -> str:

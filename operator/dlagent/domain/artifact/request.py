@@ -108,6 +108,11 @@ class Target(ApiModel):
         """Whether it is served on something else than a CPU."""
         return self.accelerator != CPU
 
+    @property
+    def has_real_accelerator(self) -> bool:
+        """Whether that is hardware, whose times no CPU can tell."""
+        return self.accelerated and self.simulated is None
+
     def hardware(self) -> str:
         """What the artifact's times were and will be taken on, as people say it."""
         if self.simulated is not None:
